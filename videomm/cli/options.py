@@ -1,0 +1,40 @@
+"""Options that several commands share: one name, one meaning, one help text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...",
+        help="Video files, folders of them, or - for a list on stdin.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="tiny, ARCH/TAG, hf-hub:ORG/NAME, local-dir:PATH or a model folder; see "
+        "`videomm models`.",
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="cpu, cuda, cuda:N or mps; the best there is unless given."),
+]
+Fps = Annotated[float, typer.Option(help="Frames to look at in a second of video.")]
+MaxFrames = Annotated[
+    int, typer.Option(help="Frames to look at in one video; longer ones are sampled evenly.")
+]
+Decoder = Annotated[
+    str, typer.Option(help="auto (decord where it is exact, PyAV elsewhere), decord or pyav.")
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither read nor keep timelines on disk.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no log lines.")]

@@ -1,0 +1,88 @@
+"""What the commands print: text for people or JSON for programs on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from videomm.errors import VideommError
+
+_BAR_WIDTH = 24
+
+
+class Output:
+    """One place for everything a command prints.
+
+    Args:
+        as_json: one JSON object a line instead of text.
+        quiet: no log lines on stderr; errors are still said.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+        self.as_json = as_json
+        self.failed = False
+        # Never wrapped or coloured when piped: rich sees that stdout is no terminal.
+        self._console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("videomm: %(message)s"))
+        logger = logging.getLogger("videomm")
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.ERROR if quiet else logging.WARNING)
+        logger.propagate = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a file failed, else 0."""
+        return int(self.failed)
+
+    def record(self, values: dict[str, Any]) -> None:
+        """Print one JSON object; non-finite numbers never get this far."""
+        print(json.dumps(values, allow_nan=False), flush=True)
+
+    def text(self, line: str | Text = "") -> None:
+        """Print one line for people."""
+        self._console.print(line)
+
+    def error(self, path: str, error: VideommError) -> None:
+        """Print what went wrong with one file, and remember that something did."""
+        self.failed = True
+        if self.as_json:
+            self.record({"path": path, "error": {"kind": error.kind, "message": str(error)}})
+        else:
+            print(f"videomm: {error}", file=sys.stderr)
+
+    def warnings(self, warnings: list[str]) -> None:
+        """Print a result's warnings beside it."""
+        for warning in warnings:
+            self.text(Text(f"  ! {warning}", style="yellow"))
+
+    def labels(self, rows: list[tuple[str, float]]) -> None:
+        """Print labels with scores as bars."""
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 2))
+        table.add_column(justify="right")
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        for label, score in rows:
+            bar = "█" * round(score * _BAR_WIDTH)
+            table.add_row(Text(f"{score:.2f}"), Text(label), Text(bar, style="cyan"))
+        self.table(table)
+
+    def table(self, table: Table) -> None:
+        """Print a table, as wide as it needs where stdout is no terminal."""
+        width = None if self._console.is_terminal else 10_000
+        self._console.print(table, width=width)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: `0:07.5`, `1:02:03.0`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"

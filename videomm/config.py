@@ -1,0 +1,100 @@
+"""Settings: small frozen dataclasses that check themselves; saved as JSON beside results."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from videomm.errors import InvalidInputError
+
+DECODERS = ("auto", "decord", "pyav")
+
+
+class Config:
+    """Shared by every config: a strict `from_dict`, and `to_dict`."""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from plain values.
+
+        Raises:
+            InvalidInputError: a key is unknown, or a value is not allowed.
+        """
+        allowed = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+        unknown = sorted(set(values) - set(allowed))
+        if unknown:
+            raise InvalidInputError(
+                f"{cls.__name__}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}"
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Config):
+    """How to choose the times to look at: every 1/fps seconds unless told otherwise.
+
+    Attributes:
+        fps: frames a second of video.
+        min_frames: shorter videos are sampled more densely, to this many.
+        max_frames: longer videos are sampled evenly, with this many.
+        num_frames: this many, uniformly, however long the video; `fps` is then not used.
+        times: exactly these seconds; nothing else is then used.
+    """
+
+    fps: float = 2.0
+    min_frames: int = 8
+    max_frames: int = 512
+    num_frames: int | None = None
+    times: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise InvalidInputError(f"fps must be a number above 0, got {self.fps!r}")
+        if not 1 <= self.min_frames <= self.max_frames:
+            raise InvalidInputError(
+                "frames need 1 <= min_frames <= max_frames, got "
+                f"min_frames={self.min_frames}, max_frames={self.max_frames}"
+            )
+        if self.num_frames is not None and self.times is not None:
+            raise InvalidInputError("give num_frames or times, not both")
+        if self.num_frames is not None and self.num_frames < 1:
+            raise InvalidInputError(f"num_frames must be at least 1, got {self.num_frames}")
+        if self.times is not None:
+            times = tuple(float(t) for t in self.times)
+            if not times or any(not math.isfinite(t) or t < 0 for t in times):
+                raise InvalidInputError(
+                    f"times must be one or more finite seconds >= 0, got {self.times!r:.80}"
+                )
+            object.__setattr__(self, "times", times)
+
+
+@dataclass(frozen=True)
+class DecodingConfig(Config):
+    """How files are decoded.
+
+    Attributes:
+        decoder: `auto`, `decord` or `pyav`.
+        timeout_seconds: deadline for one file, before the share of its duration is added.
+        timeout_per_second: seconds added to the deadline for each second of video.
+    """
+
+    decoder: str = "auto"
+    timeout_seconds: float = 120.0
+    timeout_per_second: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise InvalidInputError(
+                f"decoder must be one of {', '.join(DECODERS)}, got {self.decoder!r}"
+            )
+        if not (math.isfinite(self.timeout_seconds) and self.timeout_seconds > 0):
+            raise InvalidInputError(f"timeout_seconds must be above 0, got {self.timeout_seconds}")
+        if not (math.isfinite(self.timeout_per_second) and self.timeout_per_second >= 0):
+            raise InvalidInputError(
+                f"timeout_per_second must be at least 0, got {self.timeout_per_second}"
+            )

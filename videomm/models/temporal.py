@@ -1,0 +1,158 @@
+"""The temporal Transformer: frames of one video attend to each other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from videomm.config import Config
+from videomm.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class TemporalConfig(Config):
+    """Shape of a `TemporalTransformer`.
+
+    Attributes:
+        dim: D, width of the embeddings.
+        num_layers: blocks; 0 leaves mean pooling alone.
+        num_heads: attention heads; D must be a multiple of 2 * num_heads.
+        mlp_ratio: width of a block's hidden layer, as a multiple of D.
+        dropout: on both residual branches, while training.
+        min_period: seconds of the fastest rotary position.
+        max_period: seconds of the slowest.
+    """
+
+    dim: int
+    num_layers: int = 2
+    num_heads: int = 8
+    mlp_ratio: float = 2.0
+    dropout: float = 0.1
+    min_period: float = 1.0
+    max_period: float = 4096.0
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.num_heads < 1 or self.dim % (2 * self.num_heads):
+            raise InvalidInputError(
+                f"dim must be a multiple of 2 * num_heads, got dim={self.dim}, "
+                f"num_heads={self.num_heads}"
+            )
+        if self.num_layers < 0:
+            raise InvalidInputError(f"num_layers must be at least 0, got {self.num_layers}")
+        if not 0 < self.min_period < self.max_period:
+            raise InvalidInputError(
+                "periods need 0 < min_period < max_period, got "
+                f"{self.min_period} and {self.max_period}"
+            )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the heads see.
+
+    Attributes:
+        frames: float (B, N, D), L2-normalised; zero where padded.
+        pooled: float (B, D), L2-normalised mean of a video's frames.
+        mask: bool (B, N), True for frames and False for padding.
+    """
+
+    frames: Tensor
+    pooled: Tensor
+    mask: Tensor
+
+
+class TemporalTransformer(nn.Module):
+    """Pre-norm Transformer over frame embeddings, with positions from seconds.
+
+    Positions are rotary (Su et al. 2021, RoFormer, equation 15) with the angle taken from a
+    frame's time in seconds, so attention depends on time differences and not on how densely a
+    video was sampled. The last layer of each residual branch starts at zero (as Zhang et al.
+    2019, Fixup, and ReZero do): untrained, the module is the identity, and its pooled output is
+    mean-pooled CLIP.
+    """
+
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_layers))
+        pairs = config.dim // config.num_heads // 2
+        periods = torch.logspace(
+            math.log10(config.min_period), math.log10(config.max_period), pairs, dtype=torch.float64
+        )
+        # Not a parameter and not saved: it follows from the config.
+        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
+
+    def forward(self, embeddings: Tensor, times: Tensor, mask: Tensor | None = None) -> Context:
+        """Let the frames of each video attend to each other.
+
+        Args:
+            embeddings: float (B, N, D), L2-normalised.
+            times: (B, N) seconds; values at padding do not matter.
+            mask: bool (B, N), True for frames; None where nothing is padded. Each video needs at
+                least one frame.
+
+        Returns:
+            The context.
+
+        Raises:
+            InvalidInputError: shapes do not fit, or a video has no frame.
+        """
+        if embeddings.ndim != 3 or embeddings.shape[2] != self.config.dim:
+            raise InvalidInputError(
+                f"embeddings must be (B, N, {self.config.dim}), got {tuple(embeddings.shape)}"
+            )
+        if mask is None:
+            mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
+        if times.shape != embeddings.shape[:2] or mask.shape != embeddings.shape[:2]:
+            raise InvalidInputError(
+                f"times and mask must be {tuple(embeddings.shape[:2])}, got "
+                f"{tuple(times.shape)} and {tuple(mask.shape)}"
+            )
+        if not bool(mask.any(dim=1).all()):
+            raise InvalidInputError("each video needs at least one frame that is not padding")
+        # Angles in float64: after an hour a float32 second is off by 1e-4 of a fast period.
+        angles = times.double().masked_fill(~mask, 0.0)[:, None, :, None] * self.frequencies
+        cos, sin = angles.cos().to(embeddings.dtype), angles.sin().to(embeddings.dtype)
+        x = embeddings
+        for block in self.blocks:
+            x = block(x, cos, sin, mask)
+        keep = mask[..., None].to(x.dtype)
+        frames = nn.functional.normalize(x, dim=-1) * keep
+        pooled = nn.functional.normalize((frames.sum(dim=1) / keep.sum(dim=1)), dim=-1)
+        return Context(frames, pooled, mask)
+
+
+class _Block(nn.Module):
+    def __init__(self, config: TemporalConfig) -> None:
+        super().__init__()
+        hidden = int(config.dim * config.mlp_ratio)
+        self.num_heads = config.num_heads
+        self.norm1 = nn.LayerNorm(config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.norm2 = nn.LayerNorm(config.dim)
+        self.mlp = nn.Sequential(nn.Linear(config.dim, hidden), nn.GELU())
+        self.down = nn.Linear(hidden, config.dim)
+        self.dropout = nn.Dropout(config.dropout)
+        for last in (self.out, self.down):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        batch, length, dim = x.shape
+        heads = self.qkv(self.norm1(x)).view(batch, length, 3, self.num_heads, -1)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)
+        attended = nn.functional.scaled_dot_product_attention(
+            _rotate(q, cos, sin), _rotate(k, cos, sin), v, attn_mask=mask[:, None, None, :]
+        )
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
+        return x + self.dropout(self.down(self.mlp(self.norm2(x))))
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the pairs (x[i], x[i + half]) of each head by the angles of their frame."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)

@@ -1,0 +1,67 @@
+"""Encoder, temporal Transformer and heads as one model."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from videomm.encoder import FrameEncoder
+from videomm.errors import InvalidInputError
+from videomm.models.heads import ClassificationHead
+from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer
+from videomm.types import Timeline
+
+
+class VideoModel(nn.Module):
+    """A timeline to a context, and a context to scores.
+
+    Untrained, its scores are exactly those of mean-pooled zero-shot CLIP.
+
+    Args:
+        encoder: the towers; not trained here, and its weights are not part of `state_dict`.
+        temporal: shape of the temporal Transformer; its width must be the encoder's.
+    """
+
+    def __init__(self, encoder: FrameEncoder, temporal: TemporalConfig | None = None) -> None:
+        super().__init__()
+        config = temporal or TemporalConfig(dim=encoder.dim)
+        if config.dim != encoder.dim:
+            raise InvalidInputError(
+                f"the temporal Transformer's dim {config.dim} is not {encoder.name}'s {encoder.dim}"
+            )
+        self.encoder = encoder
+        self.temporal = TemporalTransformer(config)
+        self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
+        self.to(encoder.device)
+        self.eval()
+
+    @property
+    def name(self) -> str:
+        """What results call this model."""
+        return self.encoder.name
+
+    def forward(
+        self, embeddings: Tensor, times: Tensor, texts: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Logits (B, L) of texts (L, D) for videos (B, N, D); see `TemporalTransformer`."""
+        logits: Tensor = self.classifier(self.temporal(embeddings, times, mask).pooled, texts)
+        return logits
+
+    @torch.inference_mode()
+    def attend(self, timeline: Timeline) -> Context:
+        """The context of one timeline, as a batch of one.
+
+        Raises:
+            InvalidInputError: another encoder made the timeline.
+        """
+        if timeline.encoder != self.encoder.id:
+            raise InvalidInputError(
+                f"the timeline was made by {timeline.encoder}, this model reads "
+                f"{self.encoder.id}; embed the video again with --model {self.encoder.name}"
+            )
+        device = self.encoder.device
+        embeddings = torch.from_numpy(np.array(timeline.embeddings)).to(device)
+        times = torch.from_numpy(np.array(timeline.times)).to(device)
+        context: Context = self.temporal(embeddings[None], times[None])
+        return context

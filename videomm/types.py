@@ -1,0 +1,269 @@
+"""The things that cross module boundaries: frozen, self-checking, with a readable repr."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from videomm.errors import InvalidInputError
+
+Array = npt.NDArray[Any]
+
+
+def _freeze(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _check_times(times: Array, count: int, what: str) -> Array:
+    """Return `times` as read-only float64 (count,), or say what is wrong with them."""
+    out = np.asarray(times, dtype=np.float64)
+    if out.shape != (count,):
+        raise InvalidInputError(
+            f"{what}: times have shape {out.shape}, expected ({count},): one time a frame"
+        )
+    if not np.isfinite(out).all() or (out < 0).any():
+        raise InvalidInputError(
+            f"{what}: times must be finite seconds >= 0, got {out.tolist()!r:.80}"
+        )
+    return _freeze(out)
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known about a video file before its frames are decoded.
+
+    Attributes:
+        path: the file, as given.
+        duration: seconds from the first displayed frame to the end of the last one.
+        width: pixels, after rotation.
+        height: pixels, after rotation.
+        codec: FFmpeg's name of the codec, such as `h264`.
+        container: FFmpeg's short name of the container, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+        start_seconds: the container's time of the first displayed frame, which is time 0 here.
+        rotation: degrees clockwise that the container asks for; frames have it applied.
+        decoder: `decord` or `pyav`, the one that reads this file.
+        decoder_reason: why that one, in one line.
+        warnings: what a reader of the result should know, such as `interlaced`.
+    """
+
+    path: str
+    duration: float
+    width: int
+    height: int
+    codec: str
+    container: str
+    start_seconds: float
+    rotation: int
+    decoder: str
+    decoder_reason: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Frames:
+    """Decoded frames with their true times.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3), RGB.
+        times: float64 (N,), seconds from the first displayed frame.
+        complete: whether everything that was asked for could be decoded.
+        warnings: what went wrong on the way, one line each.
+    """
+
+    pixels: Array
+    times: Array
+    complete: bool = True
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels)
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
+            raise InvalidInputError(
+                f"frames must be uint8 of shape (N, H, W, 3), got {pixels.dtype} {pixels.shape}"
+            )
+        object.__setattr__(self, "pixels", _freeze(pixels))
+        object.__setattr__(self, "times", _check_times(self.times, len(pixels), "frames"))
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        n, h, w, _ = self.pixels.shape
+        span = f"{self.times[0]:.3f}..{self.times[-1]:.3f} s" if n else "no times"
+        return f"Frames({n} of {w}x{h}, {span}, complete={self.complete})"
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """Which times of a video to look at, and the settings that led to them.
+
+    Attributes:
+        mode: `fps`, `uniform` or `times`.
+        times: seconds, ascending.
+        settings: what a repeat of the run needs, as in `SamplingConfig`.
+    """
+
+    mode: str
+    times: tuple[float, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(b < a for a, b in zip(self.times, self.times[1:], strict=False)):
+            raise InvalidInputError("a sampling plan's times must be ascending")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Mode and settings; the times follow from them and the duration."""
+        return {"mode": self.mode, **self.settings, "num_times": len(self.times)}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Timeline:
+    """One video's embeddings with their times: what every question is answered from.
+
+    Attributes:
+        embeddings: float32 (N, D), L2-normalised rows.
+        times: float64 (N,), true times of the frames in seconds, strictly ascending.
+        duration: seconds.
+        encoder: id of the encoder that made the embeddings.
+        path: the file, or `<frames>` for arrays.
+        decoder: `decord`, `pyav`, or `none` for arrays.
+        decoder_reason: why that decoder.
+        plan: mode and settings of the sampling, as `SamplingPlan.to_dict` gives them.
+        thumbnails: a small JPEG a frame, or empty.
+        complete: whether the whole plan could be decoded.
+        warnings: what went wrong on the way.
+    """
+
+    embeddings: Array
+    times: Array
+    duration: float
+    encoder: str
+    path: str
+    decoder: str
+    decoder_reason: str
+    plan: dict[str, Any]
+    thumbnails: tuple[bytes, ...] = ()
+    complete: bool = True
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        embeddings = np.asarray(self.embeddings)
+        if embeddings.dtype != np.float32 or embeddings.ndim != 2 or len(embeddings) == 0:
+            raise InvalidInputError(
+                "a timeline's embeddings must be float32 of shape (N, D) with N >= 1, "
+                f"got {embeddings.dtype} {embeddings.shape}"
+            )
+        norms = np.linalg.norm(embeddings, axis=1)
+        if not np.allclose(norms, 1.0, atol=1e-3):
+            raise InvalidInputError(
+                f"a timeline's embeddings must be L2-normalised, got norms from "
+                f"{norms.min():.4f} to {norms.max():.4f}"
+            )
+        times = _check_times(self.times, len(embeddings), "timeline")
+        if (np.diff(times) <= 0).any():
+            raise InvalidInputError("a timeline's times must be strictly ascending")
+        if self.thumbnails and len(self.thumbnails) != len(embeddings):
+            raise InvalidInputError(
+                f"{len(self.thumbnails)} thumbnails for {len(embeddings)} frames: one each, or none"
+            )
+        object.__setattr__(self, "embeddings", _freeze(embeddings))
+        object.__setattr__(self, "times", times)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        n, d = self.embeddings.shape
+        return (
+            f"Timeline({self.path!r}, {n} frames x {d}, {self.duration:.2f} s, "
+            f"encoder={self.encoder!r}, decoder={self.decoder!r}, complete={self.complete})"
+        )
+
+    @property
+    def bounds(self) -> Array:
+        """float64 (N + 1,): frame i stands for [bounds[i], bounds[i + 1])."""
+        end = max(self.duration, float(self.times[-1]))
+        edges = np.append(self.times, end)
+        edges[0] = 0.0
+        return edges
+
+
+@dataclass(frozen=True)
+class Segment:
+    """`[start, end)` in seconds with a score, and a label where it has one."""
+
+    start: float
+    end: float
+    score: float
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise InvalidInputError(
+                f"a segment needs 0 <= start <= end, got start={self.start}, end={self.end}"
+            )
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class name with its score in [0, 1]."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Which labels a video has, and where each holds.
+
+    Attributes:
+        labels: best first.
+        segments: in order of time; stretches where no label reaches the threshold are left out.
+        unknown: True where a threshold was given and no label reaches it.
+    """
+
+    path: str
+    model: str
+    decoder: str
+    complete: bool
+    warnings: tuple[str, ...]
+    labels: tuple[Label, ...]
+    segments: tuple[Segment, ...]
+    unknown: bool
+    sampling: dict[str, Any]
+    duration: float
+
+    @property
+    def best(self) -> Label | None:
+        """The first label, or None where the video is unknown."""
+        return None if self.unknown else self.labels[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        return to_plain(self)
+
+    def __str__(self) -> str:
+        top = ", ".join(f"{item.label} {item.score:.2f}" for item in self.labels[:3])
+        return f"{self.path}: {'unknown; ' if self.unknown else ''}{top}"
+
+
+def to_plain(result: Any) -> dict[str, Any]:
+    """A result as a dict of JSON values; tuples become lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(item) for item in value]
+        return value
+
+    out: dict[str, Any] = plain(asdict(result))
+    return out
