@@ -199,7 +199,7 @@ def _digest(tensors: dict[str, Array], facts: str) -> str:
     digest = hashlib.blake2b(facts.encode(), digest_size=20)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tensor.dtype}{tensor.shape}".encode())
-        digest.update(np.ascontiguousarray(tensor))
+        digest.update(tensor.tobytes())
     return digest.hexdigest()
 
 

@@ -31,7 +31,7 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

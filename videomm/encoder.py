@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,14 @@ from typing import Any
 import numpy as np
 import open_clip
 import torch
+from open_clip.transform import (
+    MaybeConvertMode,
+    PreprocessCfg,
+    ResizeKeepRatio,
+    image_transform_v2,
+)
 from torch import nn
-from torchvision.transforms import Compose, Normalize, Resize
+from torchvision.transforms import Compose, Normalize, Resize, ToTensor, v2
 
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
 from videomm.types import Array
@@ -51,7 +57,7 @@ class FrameEncoder:
         self.name = name
         self.device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self.device)
-        self._model.visual.to(memory_format=torch.channels_last)  # type: ignore[union-attr]
+        self._model.visual.to(memory_format=torch.channels_last)
         self._tokenizer_name = tokenizer_name
         self._tokenizer: Any = None
         preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
@@ -224,22 +230,36 @@ def _local_dir(folder: Path, name: str) -> tuple[str, None, str]:
 def _tensor_transform(preprocess: dict[str, Any]) -> tuple[Compose, Normalize]:
     """Split open_clip's evaluation transform into geometry on uint8 tensors and normalisation.
 
-    torchvision's tensor path resizes with antialias, clamps and rounds as PIL does, so the
-    geometry steps of open_clip's own transform serve unchanged on a batch of tensors.
+    torchvision's v2 resize works on uint8 tensors as PIL does on pictures: antialiased, clamped
+    and rounded. The other steps of open_clip's own transform take tensors unchanged.
     """
-    config = open_clip.transform.PreprocessCfg(**preprocess)
-    steps = open_clip.transform.image_transform_v2(config, is_train=False).transforms
-    normalize = steps[-1]
-    geometry = [step for step in steps[:-1] if not step.__class__.__name__.startswith("Maybe")]
-    if not isinstance(normalize, Normalize) or not geometry:
+    config = PreprocessCfg(**preprocess)
+    *steps, normalize = image_transform_v2(config, is_train=False).transforms
+    geometry = [
+        _tensor_resize(step) if isinstance(step, (Resize, ResizeKeepRatio)) else step
+        for step in steps
+        if not isinstance(step, (MaybeConvertMode, ToTensor))
+    ]
+    if not isinstance(normalize, Normalize) or len(steps) - len(geometry) != 2:
         raise InstallationError(
             "this version of open_clip builds its image transform in an unknown way: "
-            f"{[type(step).__name__ for step in steps]}; videomm doctor names the tested versions"
+            f"{[type(step).__name__ for step in steps]}; install open_clip_torch 3.3"
         )
-    for step in geometry:
-        if isinstance(step, Resize) and not step.antialias:
-            raise InstallationError("open_clip's transform resizes without antialias")
     return Compose(geometry), normalize
+
+
+def _tensor_resize(step: Resize | ResizeKeepRatio) -> Callable[[torch.Tensor], torch.Tensor]:
+    if isinstance(step, Resize):
+        resize: v2.Resize = v2.Resize(step.size, step.interpolation, antialias=True)
+        return resize
+
+    def keep_ratio(images: torch.Tensor) -> torch.Tensor:
+        ratios = [have / want for have, want in zip(images.shape[-2:], step.size, strict=True)]
+        ratio = max(ratios) if step.longest else min(ratios)
+        size = [round(have / ratio) for have in images.shape[-2:]]
+        return v2.functional.resize(images, size, step.interpolation, antialias=True)
+
+    return keep_ratio
 
 
 def _fingerprint(visual: nn.Module, preprocess: dict[str, Any]) -> str:

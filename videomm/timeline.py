@@ -59,7 +59,8 @@ def build_timeline(
     embeddings: list[Array] = []
     times: list[float] = []
     thumbnails: list[bytes] = []
-    complete, warnings = True, []
+    warnings: list[str] = []
+    complete = True
     with open_video(name, decoding or DecodingConfig(), worker=worker) as reader:
         info = reader.info
         plan = plan_sampling(info.duration, sampling)
@@ -131,7 +132,7 @@ def timeline_from_frames(
         decoder="none",
         decoder_reason="frames were given as an array",
         plan=SamplingPlan("times", tuple(frames.times)).to_dict(),
-        thumbnails=_thumbnails(frames.pixels),
+        thumbnails=tuple(_thumbnails(frames.pixels)),
     )
 
 

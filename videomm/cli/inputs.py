@@ -36,7 +36,9 @@ def expand_paths(paths: Iterable[str]) -> list[str | EmptyFolder]:
     for path in _with_stdin(paths):
         if os.path.isdir(path):
             inside = sorted(_videos_below(path))
-            found.update(dict.fromkeys(inside or [EmptyFolder(path)]))
+            found.update(dict.fromkeys(inside))
+            if not inside:
+                found[EmptyFolder(path)] = None
         else:
             found[path] = None
     return list(found)

@@ -84,6 +84,7 @@ class TemporalTransformer(nn.Module):
         )
         # Not a parameter and not saved: it follows from the config.
         self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
+        self.frequencies: Tensor
 
     def forward(self, embeddings: Tensor, times: Tensor, mask: Tensor | None = None) -> Context:
         """Let the frames of each video attend to each other.

@@ -74,8 +74,7 @@ def classify_timeline(
         threshold = _PRESENT if config.unknown is None else config.unknown
         segments = _label_segments(timeline.bounds, frame_scores[:, order], kept, threshold)
     else:
-        best = frame_scores.argmax(axis=1)
-        segments = _best_segments(timeline.bounds, frame_scores, best, names, config.unknown or 0.0)
+        segments = _best_segments(timeline.bounds, frame_scores, names, config.unknown or 0.0)
     return Classification(
         path=timeline.path,
         model=model.name,
@@ -140,13 +139,14 @@ def _runs(values: Array) -> list[tuple[int, int]]:
 
 
 def _best_segments(
-    bounds: Array, scores: Array, best: Array, names: list[str], threshold: float
+    bounds: Array, scores: Array, names: list[str], threshold: float
 ) -> tuple[Segment, ...]:
+    best = np.where(scores.max(axis=1) >= threshold, scores.argmax(axis=1), -1)
     out = []
     for first, last in _runs(best):
         label = int(best[first])
-        score = float(scores[first:last, label].mean())
-        if score >= threshold:
+        if label >= 0:
+            score = float(scores[first:last, label].mean())
             out.append(Segment(float(bounds[first]), float(bounds[last]), score, names[label]))
     return tuple(out)
 

@@ -1,0 +1,79 @@
+import pytest
+
+from videomm.cli import doctor
+from videomm.cli.demo import CLIP
+
+
+@pytest.fixture
+def demo_segments(videomm):
+    done = videomm("demo", "--json")
+    assert done.code == 0
+    return done.rows[0]["segments"]
+
+
+def test_demo_finds_the_shots_of_its_clip(demo_segments):
+    found = {(round(s["start"]), s["label"]) for s in demo_segments}
+    assert {(0, "a rocket launch"), (3, "an astronaut"), (6, "a cat")} <= found
+
+
+def test_demo_leaves_no_trace(videomm, own_cache):
+    assert str(CLIP) in videomm("demo").out
+    assert list(own_cache.iterdir()) == []
+
+
+def test_models_lists_and_filters(videomm):
+    done = videomm("models", "siglip", "--json")
+    assert done.rows
+    assert all("siglip" in row["model"].lower() for row in done.rows)
+    assert videomm("models").out.startswith("tiny  (embedded, default)\n")
+
+
+def test_cache_shows_and_clears(videomm, own_cache):
+    videomm("classify", CLIP, "--labels", "a,b")
+    (row,) = videomm("cache", "--json").rows
+    assert row["timelines"] == 1
+    assert row["directory"] == str(own_cache)
+    assert "1 timelines" in videomm("cache", "--clear").out
+    assert videomm("cache", "--json").rows[0]["timelines"] == 0
+
+
+def test_no_cache_leaves_no_trace(videomm, own_cache):
+    videomm("classify", CLIP, "--labels", "a,b", "--no-cache")
+    assert list(own_cache.iterdir()) == []
+
+
+def test_doctor_is_content_here(videomm):
+    done = videomm("doctor", "--json")
+    checks = {row["name"]: row for row in done.rows}
+    assert done.code == 0, done.out
+    assert set(checks) == {
+        *("python", "packages", "torch pair", "decord", "PyAV", "device", "cache", "tiny")
+    }
+    assert "ok   tiny: the embedded model loads" in videomm("doctor").out
+
+
+def test_doctor_names_a_torch_and_torchvision_that_do_not_fit(videomm, monkeypatch):
+    def broken():
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    broken.__name__ = "_torch_pair"
+    monkeypatch.setattr(doctor, "_torch_pair", broken)
+    done = videomm("doctor")
+    assert done.code == 1
+    assert "BAD  torch pair: RuntimeError: operator torchvision::nms" in done.out
+    assert "cure: torch and torchvision come from different builds" in done.out
+
+
+def test_doctor_names_two_decords(videomm, monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: "1.0")
+    done = videomm("doctor")
+    assert done.code == 1
+    assert "decord 1.0 and decord2 1.0 both install the module decord" in done.out
+    assert "pip uninstall -y decord decord2" in done.out
+
+
+def test_doctor_names_missing_packages(videomm, monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    done = videomm("doctor")
+    assert done.code == 1
+    assert "cure: pip install torch torchvision" in done.out

@@ -1,0 +1,142 @@
+import math
+
+import numpy as np
+import pytest
+
+from tests.fakes import FakeEncoder
+from videomm.errors import InvalidInputError
+from videomm.models.video_model import VideoModel
+from videomm.tasks.classify import ClassifyConfig, check_labels, classify_timeline
+from videomm.types import Timeline
+
+AXES = np.eye(16, dtype=np.float32)
+VECTORS = {"cat": AXES[0], "dog": AXES[1], "car": AXES[2], "something": AXES[3]}
+
+
+def model(**options):
+    return VideoModel(FakeEncoder(VECTORS, **options))
+
+
+def timeline(rows, duration=None, encoder="fake@0"):
+    rows = np.asarray(rows, np.float32)
+    return Timeline(
+        embeddings=rows / np.linalg.norm(rows, axis=1, keepdims=True),
+        times=np.arange(len(rows)) / 2,
+        duration=duration or len(rows) / 2,
+        encoder=encoder,
+        path="a.mp4",
+        decoder="pyav",
+        decoder_reason="",
+        plan={"mode": "fps"},
+        warnings=("damaged",),
+        complete=False,
+    )
+
+
+def test_scores_are_the_softmax_of_clip_similarities():
+    rows = [3 * AXES[0] + AXES[1], 3 * AXES[0] + 2 * AXES[1]]
+    result = classify_timeline(timeline(rows), ["dog", "cat", "car"], model())
+    pooled = np.mean([row / np.linalg.norm(row) for row in rows], axis=0)
+    pooled /= np.linalg.norm(pooled)
+    logits = 10 * pooled[:3]
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert [item.label for item in result.labels] == ["cat", "dog", "car"]
+    assert [item.score for item in result.labels] == pytest.approx(expected, abs=1e-6)
+    assert sum(item.score for item in result.labels) == pytest.approx(1)
+
+
+def test_result_carries_its_evidence():
+    result = classify_timeline(timeline([AXES[0]] * 4), ["cat", "dog"], model())
+    assert (result.path, result.model, result.decoder) == ("a.mp4", "fake", "pyav")
+    assert (result.complete, result.warnings) == (False, ("damaged",))
+    assert result.sampling == {"mode": "fps"}
+    assert result.duration == 2.0
+
+
+def test_segments_tile_the_video_at_the_cuts():
+    rows = [AXES[0]] * 6 + [AXES[1]] * 4 + [AXES[0]] * 5
+    segments = classify_timeline(timeline(rows, 7.3), ["cat", "dog"], model()).segments
+    assert [(s.start, s.end, s.label) for s in segments] == [
+        (0.0, 3.0, "cat"),
+        (3.0, 5.0, "dog"),
+        (5.0, 7.3, "cat"),
+    ]
+    assert all(0.8 < s.score <= 1 for s in segments)
+
+
+def test_one_odd_frame_makes_no_segment():
+    rows = [AXES[0]] * 5 + [AXES[1]] + [AXES[0]] * 5
+    segments = classify_timeline(timeline(rows), ["cat", "dog"], model()).segments
+    assert [s.label for s in segments] == ["cat"]
+
+
+def test_multi_label_scores_each_label_against_a_neutral_one():
+    rows = [3 * AXES[0] + 3 * AXES[1] + AXES[3]] * 6 + [3 * AXES[0] + AXES[3]] * 6
+    config = ClassifyConfig(multi_label=True)
+    result = classify_timeline(timeline(rows), ["car", "dog", "cat"], model(), config)
+    scores = {item.label: item.score for item in result.labels}
+    assert scores["cat"] > 0.99
+    assert scores["dog"] > 0.5 > scores["car"]
+    assert sorted((s.start, s.end, s.label) for s in result.segments) == [
+        (0.0, 3.0, "dog"),
+        (0.0, 6.0, "cat"),
+    ]
+
+
+def test_multi_label_of_a_sigmoid_trained_space_uses_its_bias():
+    config = ClassifyConfig(multi_label=True)
+    classifier = model(logit_scale=8.0, logit_bias=-4.0)
+    result = classify_timeline(timeline([AXES[0]]), ["cat"], classifier, config)
+    assert result.labels[0].score == pytest.approx(1 / (1 + math.exp(-4)), abs=1e-6)
+
+
+def test_unknown_where_no_label_reaches_the_threshold():
+    rows = [AXES[5]] * 6 + [AXES[0]] * 18
+    config = ClassifyConfig(unknown=0.7)
+    result = classify_timeline(timeline([AXES[5]] * 6), ["cat", "dog"], model(), config)
+    assert result.unknown
+    assert result.best is None
+    assert result.segments == ()
+    assert [item.score for item in result.labels] == pytest.approx([0.5, 0.5])
+    mixed = classify_timeline(timeline(rows), ["cat", "dog"], model(), config)
+    assert not mixed.unknown
+    assert [(s.start, s.end, s.label) for s in mixed.segments] == [(3.0, 12.0, "cat")]
+
+
+def test_top_keeps_the_best():
+    config = ClassifyConfig(top=1)
+    result = classify_timeline(timeline([AXES[1]]), ["cat", "dog", "car"], model(), config)
+    assert [item.label for item in result.labels] == ["dog"]
+
+
+def test_timeline_of_another_encoder_is_refused():
+    with pytest.raises(InvalidInputError, match="made by other@1, this model reads fake@0"):
+        classify_timeline(timeline([AXES[0]], encoder="other@1"), ["cat", "dog"], model())
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "one or more non-empty texts"),
+        (["cat", " "], "one or more non-empty texts"),
+        (["cat", "dog", "cat "], "label 'cat' is given more than once"),
+        (["cat"], "would always score 1"),
+        ("cat", "must be a list of texts, got the one text 'cat'"),
+    ],
+)
+def test_bad_labels(labels, message):
+    with pytest.raises(InvalidInputError, match=message):
+        check_labels(labels)
+
+
+def test_single_label_is_fine_on_its_own():
+    assert check_labels([" cat "], multi_label=True) == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"unknown": 1.5}, "unknown must be between 0 and 1"), ({"top": 0}, "top must be at least 1")],
+)
+def test_bad_config(values, message):
+    with pytest.raises(InvalidInputError, match=message):
+        ClassifyConfig(**values)

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tests.fakes import FakeEncoder
+from videomm import hub
+from videomm.errors import InvalidInputError, ModelNotAvailableError
+from videomm.hub import list_models, load_model, pick_device, save_model
+from videomm.models.temporal import TemporalConfig
+from videomm.models.video_model import VideoModel
+
+ENCODER = FakeEncoder({"x": np.eye(32)[0]})
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """A folder with a model whose every weight is random."""
+    monkeypatch.setattr(hub, "load_encoder", lambda name, device: ENCODER)
+    model = VideoModel(ENCODER, TemporalConfig(dim=32, num_heads=2, num_layers=3))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    save_model(model, tmp_path / "model")
+    return tmp_path / "model", model
+
+
+def test_saved_model_loads_the_same(saved):
+    folder, model = saved
+    again = load_model(str(folder))
+    assert again.temporal.config == model.temporal.config
+    for key, value in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_existing_folder_is_not_overwritten(saved):
+    folder, model = saved
+    with pytest.raises(InvalidInputError, match="exists; give a new folder"):
+        save_model(model, folder)
+    assert [entry.name for entry in folder.parent.iterdir()] == ["model"]
+
+
+def test_failed_save_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(hub, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_model(VideoModel(ENCODER), tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "other"}, "config.json has kind 'other', expected 'videomm-model'"),
+        ({"encoder_fingerprint": "1"}, "trained on encoder fake with weights 1, here they are 0"),
+        ({"temporal": {"dim": 32, "depth": 2}}, "unknown key 'depth'; allowed: dim"),
+        ({"temporal": {"dim": 32, "num_heads": 2, "num_layers": 1}}, "not a whole model folder"),
+    ],
+)
+def test_folder_that_does_not_fit(saved, change, message):
+    folder, _ = saved
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelNotAvailableError, match=message):
+        load_model(str(folder))
+
+
+def test_half_a_folder(saved):
+    folder, _ = saved
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelNotAvailableError, match="not a whole model folder"):
+        load_model(str(folder))
+    weights.unlink()
+    with pytest.raises(ModelNotAvailableError, match="not a whole model folder"):
+        load_model(str(folder))
+
+
+def test_devices():
+    assert pick_device("cpu").type == "cpu"
+    assert pick_device(None).type in ("cpu", "cuda", "mps")
+    with pytest.raises(InvalidInputError, match="device 'gpu' cannot be used here"):
+        pick_device("gpu")
+
+
+def test_tiny_is_listed_first():
+    assert list_models()[0] == "tiny"
