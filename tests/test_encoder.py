@@ -80,7 +80,8 @@ def test_frames_become_unit_vectors_whatever_the_batch(tiny):
     assert vectors.dtype == np.float32
     assert vectors.shape == (4, tiny.dim)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert np.allclose(tiny.encode_frames(pixels, batch_size=1), vectors, atol=1e-5)
+    # Another batch size may take another bfloat16 kernel.
+    assert (tiny.encode_frames(pixels, batch_size=1) * vectors).sum(axis=1).min() > 0.9999
 
 
 def test_text_averages_its_prompts(tiny):
@@ -107,6 +108,12 @@ def test_fingerprint_follows_the_weights_and_the_preprocessing():
 
     assert name() == name()
     assert len({name(), name(seed=1), name(mean=0.4)}) == 3
+
+
+def test_process_wide_precision_is_put_back(tiny):
+    before = torch.get_float32_matmul_precision()
+    tiny.encode_frames(np.zeros((1, 8, 8, 3), np.uint8))
+    assert torch.get_float32_matmul_precision() == before
 
 
 def test_bad_arguments(tiny):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from videomm.cache import TimelineCache as TimelineCache
+    from videomm.config import ClassifyConfig as ClassifyConfig
     from videomm.config import DecodingConfig as DecodingConfig
     from videomm.config import SamplingConfig as SamplingConfig
     from videomm.encoder import FrameEncoder as FrameEncoder
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from videomm.hub import save_model as save_model
     from videomm.pipeline import VideoPipeline as VideoPipeline
     from videomm.pipeline import load as load
-    from videomm.tasks.classify import ClassifyConfig as ClassifyConfig
     from videomm.timeline import build_timeline as build_timeline
     from videomm.types import Classification as Classification
     from videomm.types import Frames as Frames
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ClassifyConfig": "tasks.classify",
+    "ClassifyConfig": "config",
     "Classification": "types",
     "DecodingConfig": "config",
     "FrameEncoder": "encoder",

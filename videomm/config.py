@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -98,3 +99,42 @@ class DecodingConfig(Config):
             raise InvalidInputError(
                 f"timeout_per_second must be at least 0, got {self.timeout_per_second}"
             )
+
+
+@dataclass(frozen=True)
+class ClassifyConfig(Config):
+    """How labels are scored.
+
+    Attributes:
+        multi_label: score each label on its own, instead of a softmax over all of them.
+        unknown: below this score a video has no label; None always gives one.
+        top: keep this many labels, best first; None keeps all.
+    """
+
+    multi_label: bool = False
+    unknown: float | None = None
+    top: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.unknown is not None and not 0 <= self.unknown <= 1:
+            raise InvalidInputError(f"unknown must be between 0 and 1, got {self.unknown}")
+        if self.top is not None and self.top < 1:
+            raise InvalidInputError(f"top must be at least 1, got {self.top}")
+
+
+def check_labels(labels: Sequence[str], multi_label: bool = False) -> list[str]:
+    """Labels without outer blanks, or an error that says what is wrong with them."""
+    if isinstance(labels, str):
+        raise InvalidInputError(f"labels must be a list of texts, got the one text {labels!r:.60}")
+    names = [label.strip() for label in labels]
+    if not names or not all(names):
+        raise InvalidInputError(f"labels must be one or more non-empty texts, got {list(labels)!r}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InvalidInputError(f"label {repeated[0]!r} is given more than once")
+    if len(names) == 1 and not multi_label:
+        raise InvalidInputError(
+            f"one label alone ({names[0]!r}) would always score 1; give at least two, or score "
+            "it on its own with --multi-label"
+        )
+    return names

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from videomm.cache import TimelineCache
-from videomm.config import DecodingConfig, SamplingConfig
+from videomm.config import ClassifyConfig, DecodingConfig, SamplingConfig
 from videomm.errors import InvalidInputError
 from videomm.hub import load_model
 from videomm.models.video_model import VideoModel
-from videomm.tasks.classify import ClassifyConfig, classify_timeline
+from videomm.tasks.classify import classify_timeline
 from videomm.timeline import build_timeline, timeline_from_frames
 from videomm.types import Array, Classification, Timeline
 from videomm.video.paths import check_path

@@ -32,6 +32,18 @@ def tiny_model(tiny):
     return VideoModel(tiny)
 
 
+@pytest.fixture(scope="session")
+def warm_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("warm-cache")
+
+
+@pytest.fixture(autouse=True)
+def shared_cache(request, own_cache, warm_cache, monkeypatch):
+    """Commands share a cache, so that the demo clip is decoded once; `own_cache` asks for none."""
+    if "own_cache" not in request.node.function.__code__.co_varnames:
+        monkeypatch.setenv("VIDEOMM_CACHE", str(warm_cache))
+
+
 @pytest.fixture
 def videomm(monkeypatch, capsys, request):
     """Run `videomm ARGS...` as the entry point does."""
@@ -39,7 +51,9 @@ def videomm(monkeypatch, capsys, request):
     def load_model(name, device):
         from videomm.hub import load_model
 
-        return request.getfixturevalue("tiny_model") if name == "tiny" else load_model(name, device)
+        if name == "tiny" and device is None:
+            return request.getfixturevalue("tiny_model")
+        return load_model(name, device)
 
     def run(*args: object, stdin: bytes = b"") -> Done:
         monkeypatch.setattr("videomm.pipeline.load_model", load_model)

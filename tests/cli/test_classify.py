@@ -117,7 +117,7 @@ def test_wrong_usage_is_exit_code_2_with_one_message(videomm, args, message):
 
 
 def test_odd_names(videomm, tmp_path):
-    path = tmp_path / "[red]näme with :smile: [/red].mp4"
+    path = tmp_path / "[red]näme with :smile: [bold].mp4"
     shutil.copy(CLIP, path)
     assert str(path) in videomm("classify", path, *LABELS).out
 

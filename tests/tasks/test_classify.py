@@ -1,12 +1,16 @@
 import math
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fakes import FakeEncoder
+from videomm.config import ClassifyConfig, check_labels
 from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
-from videomm.tasks.classify import ClassifyConfig, check_labels, classify_timeline
+from videomm.tasks.classify import _steady, classify_timeline
 from videomm.types import Timeline
 
 AXES = np.eye(16, dtype=np.float32)
@@ -140,3 +144,16 @@ def test_single_label_is_fine_on_its_own():
 def test_bad_config(values, message):
     with pytest.raises(InvalidInputError, match=message):
         ClassifyConfig(**values)
+
+
+@given(st.integers(1, 6), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_steady_sequence_is_the_best_of_all(length, labels, seed):
+    scores = np.random.default_rng(seed).dirichlet(np.full(labels, 0.3), length)
+
+    def value(path):
+        changes = sum(a != b for a, b in pairwise(path))
+        gain = sum(math.log(max(scores[i, k], 0.02)) for i, k in enumerate(path))
+        return gain - 2.0 * changes
+
+    best = max(map(value, product(range(labels), repeat=length)))
+    assert value(tuple(_steady(scores))) == pytest.approx(best)

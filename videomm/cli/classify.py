@@ -10,6 +10,7 @@ from videomm.cli import options
 from videomm.cli.batch import Settings, run_batch
 from videomm.cli.inputs import read_labels
 from videomm.cli.output import Output, clock
+from videomm.config import ClassifyConfig, check_labels
 from videomm.types import Classification
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ def command(
 
     Example: videomm classify clip.mp4 --labels "a cat,a dog,a rocket launch"
     """
-    names = read_labels(labels, labels_file)
+    names = check_labels(read_labels(labels, labels_file), multi_label)
+    config = ClassifyConfig(multi_label=multi_label, unknown=unknown, top=top)
     output = Output(as_json=as_json, quiet=quiet)
     settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
 
     def job(pipeline: VideoPipeline, path: str) -> None:
-        from videomm.tasks.classify import ClassifyConfig
-
-        config = ClassifyConfig(multi_label=multi_label, unknown=unknown, top=top)
         show(pipeline.classify(path, names, config), output)
 
     raise typer.Exit(run_batch(paths, settings, output, job))

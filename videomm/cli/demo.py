@@ -27,8 +27,8 @@ def command(as_json: options.Json = False, quiet: options.Quiet = False) -> None
     Example: videomm demo
     """
     output = Output(as_json=as_json, quiet=quiet)
+    from videomm.config import ClassifyConfig
     from videomm.pipeline import load
-    from videomm.tasks.classify import ClassifyConfig
 
     pipeline = load("tiny", cache=False, progress=not quiet)
     show(pipeline.classify(CLIP, LABELS, ClassifyConfig()), output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,4 +124,5 @@ def write_npz(timeline: Timeline, target: Path) -> None:
     except OSError as error:
         raise InvalidInputError(f"cannot write {target}: {error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()

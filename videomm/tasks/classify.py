@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from videomm.config import Config
+from videomm.config import ClassifyConfig, check_labels
 from videomm.encoder import DEFAULT_TEMPLATES
-from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
 from videomm.types import Array, Classification, Label, Segment, Timeline
 
 # What a label is measured against when it stands alone.
 _NEUTRAL = "something"
 _PRESENT = 0.5
-
-
-@dataclass(frozen=True)
-class ClassifyConfig(Config):
-    """How labels are scored.
-
-    Attributes:
-        multi_label: score each label on its own, instead of a softmax over all of them.
-        unknown: below this score a video has no label; None always gives one.
-        top: keep this many labels, best first; None keeps all.
-    """
-
-    multi_label: bool = False
-    unknown: float | None = None
-    top: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.unknown is not None and not 0 <= self.unknown <= 1:
-            raise InvalidInputError(f"unknown must be between 0 and 1, got {self.unknown}")
-        if self.top is not None and self.top < 1:
-            raise InvalidInputError(f"top must be at least 1, got {self.top}")
+# In nats. Twice the penalty exceeds what one frame can gain: log(1 / floor).
+_CHANGE_PENALTY = 2.0
+_FLOOR = 0.02
 
 
 def classify_timeline(
@@ -89,24 +69,6 @@ def classify_timeline(
     )
 
 
-def check_labels(labels: Sequence[str], multi_label: bool = False) -> list[str]:
-    """Labels without outer blanks, or an error that says what is wrong with them."""
-    if isinstance(labels, str):
-        raise InvalidInputError(f"labels must be a list of texts, got the one text {labels!r:.60}")
-    names = [label.strip() for label in labels]
-    if not names or not all(names):
-        raise InvalidInputError(f"labels must be one or more non-empty texts, got {list(labels)!r}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InvalidInputError(f"label {repeated[0]!r} is given more than once")
-    if len(names) == 1 and not multi_label:
-        raise InvalidInputError(
-            f"one label alone ({names[0]!r}) would always score 1; give at least two, or score "
-            "it on its own with --multi-label"
-        )
-    return names
-
-
 @torch.inference_mode()
 def _scores(
     timeline: Timeline, names: list[str], model: VideoModel, multi_label: bool
@@ -123,13 +85,36 @@ def _scores(
         logits = logits[:, :-1] - logits[:, -1:]
     scores = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
     values = scores.cpu().numpy()
-    return values[0], _smooth(values[1:])
+    return values[0], values[1:]
 
 
-def _smooth(scores: Array) -> Array:
-    """Mean over each frame and its two neighbours, so that one odd frame makes no segment."""
-    padded = np.concatenate((scores[:1], scores, scores[-1:]))
-    return np.asarray((padded[:-2] + padded[1:-1] + padded[2:]) / 3)
+def _steady(scores: Array) -> Array:
+    """The sequence of columns that scores best when each change costs something.
+
+    Viterbi's algorithm with a Potts prior: maximises the sum of log scores less a penalty a
+    change. Unlike an average over time it never moves a cut. Scores are floored, so one odd frame
+    between others can gain less than the two changes it would take.
+
+    Args:
+        scores: (N, L) in [0, 1].
+
+    Returns:
+        Column indices (N,).
+    """
+    logs = np.log(np.maximum(scores, _FLOOR))
+    came_from = np.zeros(logs.shape, np.int64)
+    total = logs[0]
+    own = np.arange(logs.shape[1])
+    for i in range(1, len(logs)):
+        best = int(total.argmax())
+        changed = total[best] - _CHANGE_PENALTY > total
+        came_from[i] = np.where(changed, best, own)
+        total = logs[i] + np.maximum(total, total[best] - _CHANGE_PENALTY)
+    path = np.zeros(len(logs), np.int64)
+    path[-1] = total.argmax()
+    for i in range(len(logs) - 1, 0, -1):
+        path[i - 1] = came_from[i, path[i]]
+    return path
 
 
 def _runs(values: Array) -> list[tuple[int, int]]:
@@ -141,7 +126,8 @@ def _runs(values: Array) -> list[tuple[int, int]]:
 def _best_segments(
     bounds: Array, scores: Array, names: list[str], threshold: float
 ) -> tuple[Segment, ...]:
-    best = np.where(scores.max(axis=1) >= threshold, scores.argmax(axis=1), -1)
+    best = _steady(scores)
+    best[scores[np.arange(len(best)), best] < threshold] = -1
     out = []
     for first, last in _runs(best):
         label = int(best[first])
@@ -156,7 +142,9 @@ def _label_segments(
 ) -> tuple[Segment, ...]:
     out = []
     for label, name in enumerate(names):
-        present = scores[:, label] >= threshold
+        # Odds of 1 at the threshold, so that present and absent are equally good there.
+        odds = scores[:, label] * (1 - threshold), (1 - scores[:, label]) * threshold
+        present = _steady(np.stack(odds[::-1], axis=1) / np.maximum(sum(odds), 1e-12)[:, None]) == 1
         for first, last in _runs(present):
             if present[first]:
                 score = float(scores[first:last, label].mean())
