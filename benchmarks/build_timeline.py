@@ -99,9 +99,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def bounds(
-    encoder: FrameEncoder, clip: str, times: tuple[float, ...]
-) -> dict[str, float]:
+def bounds(encoder: FrameEncoder, clip: str, times: tuple[float, ...]) -> dict[str, float]:
     """Wall seconds of decoding alone and of preprocessing and encoding alone."""
     start = time.perf_counter()
     with open_video(clip) as reader:

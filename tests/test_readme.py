@@ -1,0 +1,100 @@
+"""Every snippet of the README runs and prints what the README says; its tree is the real one."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from videomm.cli.demo import CLIP
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def without_numbers(text: str) -> list[str]:
+    """Lines with scores, bars and digests taken out: they differ a little between processors."""
+    text = re.sub(r"@[0-9a-f]{16}", "@ID", text)
+    text = re.sub(r"\d+\.\d+", "#", text.replace("█", ""))
+    return [" ".join(line.split()) for line in text.strip().splitlines()]
+
+
+def commands() -> list[tuple[str, str]]:
+    """(command, expected output) of the console blocks."""
+    found = []
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, _, output = part.partition("\n")
+            if line.startswith("videomm "):
+                found.append((line, output))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where a reader of the README would stand: with a clip.mp4, and some clips."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copy(CLIP, folder / "clip.mp4")
+    (folder / "clips").mkdir()
+    shutil.copy(CLIP, folder / "clips" / "one.mp4")
+    (folder / "clips" / "broken.mp4").write_text("not a video")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "output"), commands(), ids=[c[0] for c in commands()])
+def test_command_prints_what_the_readme_says(line, output, folder):
+    words = [sys.executable, "-m", "videomm.cli.main", *shlex.split(line)[1:]]
+    env = os.environ | {"COLUMNS": "100"}
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+    printed = (done.stdout + done.stderr).replace(str(ROOT) + os.sep, "")
+    assert without_numbers(printed) == without_numbers(output)
+
+
+class _Checker(doctest.OutputChecker):
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return without_numbers(want) == without_numbers(got)
+
+
+@pytest.mark.slow
+def test_python_snippets(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    runner = doctest.DocTestRunner(_Checker(), optionflags=doctest.ELLIPSIS)
+    for number, block in enumerate(blocks("python")):
+        test = doctest.DocTestParser().get_doctest(block, names, f"block {number}", "README", 0)
+        report: list[str] = []
+        runner.run(test, out=report.append, clear_globs=False)
+        names |= test.globs
+        assert not report, "".join(report)
+    assert runner.tries > 0
+
+
+def test_tree_is_the_real_one():
+    (tree,) = blocks("text")
+    named = set(re.findall(r"[\w/]+(?:\.py|/)(?=\s|$)", tree))
+    package = ROOT / "videomm"
+    real = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    real |= {f"{path.name}/" for path in package.iterdir() if path.is_dir()} - {"__pycache__/"}
+    assert named - {"videomm/"} == real
+
+
+def test_links_to_files_lead_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_says_nothing_of_the_machine_it_was_written_on():
+    assert not re.search(r"/(home|root|work|tmp)/", README)
