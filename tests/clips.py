@@ -175,6 +175,19 @@ def cut_by_copy(first: int) -> Callable[[Path], None]:
     return change
 
 
+def trim(frames: int, total: int) -> Callable[[Path], None]:
+    """Encode `total` frames at 25 a second; the edit list shows the first `frames` of them."""
+
+    def change(path: Path) -> None:
+        encode(path, replace(RECIPES["h264_mp4"], frames=total))
+        data = bytearray(path.read_bytes())
+        at = data.index(b"elst") + 12  # version 0: the first entry's duration, in milliseconds
+        data[at : at + 4] = (frames * 40).to_bytes(4, "big")
+        path.write_bytes(data)
+
+    return change
+
+
 def cut_bytes(share: float) -> Callable[[Path], None]:
     """Keep only the first `share` of the file."""
 
@@ -212,6 +225,8 @@ RECIPES: dict[str, Recipe] = {
     "h264_editlist": Recipe(
         "edit.mp4", frames=120, first_shown=33, options=_x264(keyint=48), change=cut_by_copy(33)
     ),
+    "h264_trimmed": Recipe("trim.mp4", frames=38, options=_x264(), change=trim(38, 75)),
+    "h264_interlaced": Recipe("tff.mp4", options=_x264(tff=1)),
     "h264_ts": Recipe("closed.ts", options=_x264()),
     "h264_open_ts": Recipe("open.ts", options=_x264(**{"open-gop": 1})),
     "h264_flv": Recipe("closed.flv", options=_x264()),

@@ -75,6 +75,7 @@ class TimelineCache:
             raise InvalidInputError(f"max_bytes must be at least 1, got {max_bytes}")
         self.directory = Path(directory) if directory is not None else default_cache_dir()
         self.max_bytes = max_bytes
+        self._complained = False
 
     def key(self, path: str | os.PathLike[str], **settings: Any) -> str:
         """Name of the entry for a video's content under some settings.
@@ -173,7 +174,9 @@ class TimelineCache:
             temporary = None
             self._evict()
         except OSError as error:
-            logger.warning("not cached in %s: %s", self.directory, error)
+            if not self._complained:
+                logger.warning("not cached in %s: %s", self.directory, error.strerror)
+            self._complained = True
         finally:
             if temporary is not None:
                 with contextlib.suppress(OSError):

@@ -28,6 +28,7 @@ from videomm.types import Array
 
 TINY_DIR = Path(__file__).parent / "weights" / "tiny"
 DEFAULT_TEMPLATES = ("{}", "a photo of {}", "a video of {}")
+_REMEMBERED_TEXTS = 32
 
 logger = logging.getLogger("videomm")
 
@@ -61,6 +62,7 @@ class FrameEncoder:
         self._model.visual.to(memory_format=torch.channels_last)
         self._tokenizer_name = tokenizer_name
         self._tokenizer: Any = None
+        self._known_texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Array] = {}
         preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
         size = preprocess["size"]
         self.image_size = (size, size) if isinstance(size, int) else (size[0], size[1])
@@ -127,6 +129,8 @@ class FrameEncoder:
     ) -> Array:
         """Embed texts, each averaged over prompt templates (Radford et al. 2021, section 3.1.4).
 
+        The last few requests are remembered: one set of labels usually meets many videos.
+
         Args:
             texts: M texts.
             templates: formats with one `{}`; the unit vectors of a text's prompts are averaged
@@ -141,6 +145,9 @@ class FrameEncoder:
         bad = [item for item in templates if item.count("{}") != 1]
         if bad or not templates:
             raise InvalidInputError(f"a template needs exactly one {{}}, got {bad or templates!r}")
+        request = (tuple(texts), tuple(templates))
+        if request in self._known_texts:
+            return self._known_texts[request]
         prompts = [item.replace("{}", text) for text in texts for item in templates]
         tokens = self._tokenize(prompts).to(self.device)
         parts = [
@@ -148,7 +155,12 @@ class FrameEncoder:
             for chunk in tokens.split(batch_size)
         ]
         vectors = torch.cat(parts).view(len(texts), len(templates), -1).mean(dim=1)
-        return np.asarray(_unit(vectors).cpu().numpy())
+        embedded = np.asarray(_unit(vectors).cpu().numpy())
+        embedded.flags.writeable = False
+        if len(self._known_texts) >= _REMEMBERED_TEXTS:
+            self._known_texts.pop(next(iter(self._known_texts)))
+        self._known_texts[request] = embedded
+        return embedded
 
     def _tokenize(self, prompts: list[str]) -> torch.Tensor:
         if self._tokenizer is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -198,12 +198,13 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Segment:
-    """`[start, end)` in seconds with a score, and a label where it has one."""
+    """`[start, end)` in seconds with a score, and a label or a sentence where it has one."""
 
     start: float
     end: float
     score: float
     label: str | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.start <= self.end:
@@ -255,15 +256,122 @@ class Classification:
         return f"{self.path}: {'unknown; ' if self.unknown else ''}{top}"
 
 
+@dataclass(frozen=True)
+class Keyframe:
+    """One frame that stands for a part of the video: its time, a sentence, its importance."""
+
+    time: float
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A video in short.
+
+    Attributes:
+        text: what is to be seen when, in sentences.
+        keyframes: in order of time, no two of them alike.
+        segments: the stretches worth watching, in order of time, within the asked-for length.
+        files: what was written, by kind such as `page` or `reel`; empty where nothing was.
+        scenes: they tile the video.
+    """
+
+    path: str
+    model: str
+    decoder: str
+    complete: bool
+    warnings: tuple[str, ...]
+    text: str
+    keyframes: tuple[Keyframe, ...]
+    segments: tuple[Segment, ...]
+    files: dict[str, str]
+    scenes: tuple[Segment, ...]
+    sampling: dict[str, Any]
+    duration: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        return to_plain(self)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another answer that was considered, with its score in [0, 1]."""
+
+    answer: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question about a video, and what it rests on.
+
+    Attributes:
+        answer: in words; None where what the question asks about was not found.
+        score: in [0, 1], how sure the method is. For `choices` and picked answers the answer's
+            share among the candidates times the probability that what the question presupposes
+            is there; for yes/no, times and counts the probability of that answer; for None the
+            probability, under one half, that something was there after all.
+        method: which way it was answered: `choices`, `yes/no`, `when`, `how long`, `how many`,
+            `timeline`, `pick`, `describe`, `open`, `none`, or `answerer`.
+        evidence: segments that the answer rests on, best first.
+        alternatives: other answers, best first.
+    """
+
+    path: str
+    question: str
+    answer: str | None
+    score: float
+    method: str
+    evidence: tuple[Segment, ...]
+    alternatives: tuple[Alternative, ...]
+    model: str
+    decoder: str
+    complete: bool
+    warnings: tuple[str, ...]
+    sampling: dict[str, Any]
+    duration: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score <= 1:
+            raise InvalidInputError(f"an answer's score must be in [0, 1], got {self.score}")
+
+    @property
+    def found(self) -> bool:
+        """Whether there is an answer."""
+        return self.answer is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        values = to_plain(self)
+        for segment in values["evidence"]:
+            del segment["label"]
+        return values
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.question} {self.answer or 'not found'} ({self.score:.2f})"
+
+
 def to_plain(result: Any) -> dict[str, Any]:
-    """A result as a dict of JSON values; tuples become lists."""
+    """A result as a dict of JSON values; tuples become lists.
+
+    A segment's label and text are left out where it has none.
+    """
 
     def plain(value: Any) -> Any:
+        if is_dataclass(value):
+            pairs = [(item.name, getattr(value, item.name)) for item in fields(value)]
+            optional = isinstance(value, Segment)
+            return {k: plain(v) for k, v in pairs if not (optional and v is None)}
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
         return value
 
-    out: dict[str, Any] = plain(asdict(result))
+    out: dict[str, Any] = plain(result)
     return out

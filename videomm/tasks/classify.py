@@ -78,7 +78,7 @@ def _scores(
     # With a trained bias a label's own logit is meaningful; without, it needs a neutral rival.
     rival = multi_label and model.encoder.logit_bias is None
     texts = model.encoder.encode_text([*names, _NEUTRAL] if rival else names, DEFAULT_TEMPLATES)
-    tensors = torch.from_numpy(texts).to(model.encoder.device)
+    tensors = torch.from_numpy(np.array(texts)).to(model.encoder.device)
     images = torch.cat((context.pooled, context.frames[0]))
     logits = model.classifier(images, tensors).double()
     if rival:
