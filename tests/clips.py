@@ -340,6 +340,22 @@ def write_audio(path: Path, seconds: float = 1.0) -> Path:
     return path
 
 
+def _frame(picture: npt.NDArray[Any], pix_fmt: str) -> Any:
+    """A frame of an array in `pix_fmt`; older PyAV knows none of 10 bits, so planes are filled."""
+    if picture.dtype != np.uint16:
+        return av.VideoFrame.from_ndarray(picture, format=pix_fmt)
+    width, height = picture.shape[1], picture.shape[0] * 2 // 3
+    frame = av.VideoFrame(width, height, pix_fmt)
+    at = 0
+    for plane in frame.planes:
+        values = picture.ravel()[at : at + plane.width * plane.height]
+        rows = np.zeros((plane.height, plane.line_size // 2), dtype=np.uint16)
+        rows[:, : plane.width] = values.reshape(plane.height, plane.width)
+        plane.update(rows.tobytes())
+        at += plane.width * plane.height
+    return frame
+
+
 def write_pictures(
     path: Path,
     pictures: Sequence[Picture],
@@ -351,16 +367,17 @@ def write_pictures(
     """Encode arrays that already are in `pix_fmt`, at 25 a second, with colour tags on them."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=25)
-        first = av.VideoFrame.from_ndarray(pictures[0], format=pix_fmt)
+        first = _frame(pictures[0], pix_fmt)
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, pix_fmt
         stream.options = options or {}
         for name, value in (tags or {}).items():
             setattr(stream.codec_context, name, value)
         for index, picture in zip(itertools.count(), pictures, strict=False):
-            frame: Any = av.VideoFrame.from_ndarray(picture, format=pix_fmt)
+            frame = _frame(picture, pix_fmt)
             frame.pts, frame.time_base = index, Fraction(1, 25)
             for name, value in (tags or {}).items():
-                setattr(frame, name, value)
+                if hasattr(frame, name):
+                    setattr(frame, name, value)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
