@@ -18,6 +18,7 @@ ROWS = [
     ["models"],
     ["hub"],
     ["tasks"],
+    ["render"],
     ["pipeline"],
     ["training", "evaluation"],
     ["cli"],

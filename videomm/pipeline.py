@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +13,15 @@ from videomm.config import ClassifyConfig, DecodingConfig, SamplingConfig
 from videomm.errors import InvalidInputError
 from videomm.hub import load_model
 from videomm.models.video_model import VideoModel
+from videomm.render.folder import check_folder, write_summary
+from videomm.tasks.answer import answer_timeline, check_question
 from videomm.tasks.classify import classify_timeline
+from videomm.tasks.concepts import EmbeddedBank, get_bank
+from videomm.tasks.presence import PhraseScorer
+from videomm.tasks.summarize import SummarizeConfig, summarize_timeline
+from videomm.tasks.vlm import Answerer
 from videomm.timeline import build_timeline, timeline_from_frames
-from videomm.types import Array, Classification, Timeline
+from videomm.types import Answer, Array, Classification, Summary, Timeline
 from videomm.video.paths import check_path
 
 
@@ -43,6 +50,8 @@ class VideoPipeline:
         self.decoding = decoding or DecodingConfig()
         self.cache = cache
         self.progress = progress
+        self._banks: dict[str | None, EmbeddedBank] = {}
+        self._scorer: PhraseScorer | None = None
 
     def embed(
         self,
@@ -97,6 +106,92 @@ class VideoPipeline:
         """Which of the labels a video has, and where each holds; see `classify_timeline`."""
         timeline = self.embed(video, times=times, fps=fps)
         return classify_timeline(timeline, labels, self.model, config)
+
+    def summarize(
+        self,
+        video: str | os.PathLike[str] | Array,
+        config: SummarizeConfig | None = None,
+        *,
+        out: str | os.PathLike[str] | None = None,
+        reel: bool = True,
+        force: bool = False,
+        times: Sequence[float] | None = None,
+        fps: float | None = None,
+    ) -> Summary:
+        """A video in short; see `summarize_timeline`.
+
+        Args:
+            video: a path, or frames as uint8 (N, H, W, 3) RGB with their times.
+            config: 15 % of the video, at most 60 s, unless told otherwise.
+            out: a folder for storyboard, page, captions, JSON and reel; None writes nothing.
+            reel: also cut and encode the chosen stretches, with their sound.
+            force: replace the folder of an earlier summary.
+            times: seconds of the frames of an array, or
+            fps: frames a second of an array.
+
+        Raises:
+            VideoError: the kind says what is wrong with the file.
+            InvalidInputError: the folder cannot be written, or a reel of an array is asked for.
+        """
+        config = config or SummarizeConfig()
+        if out is not None:
+            check_folder(Path(out), force=force)
+            if reel and isinstance(video, np.ndarray):
+                raise InvalidInputError("frames in an array give no reel; pass reel=False")
+        timeline = self.embed(video, times=times, fps=fps)
+        summary = summarize_timeline(timeline, self.model, config, self._bank(config.bank))
+        if out is None:
+            return summary
+        return write_summary(
+            summary,
+            timeline,
+            out,
+            reel=reel,
+            force=force,
+            decoding=self.decoding,
+            progress=self.progress,
+        )
+
+    def ask(
+        self,
+        video: str | os.PathLike[str] | Array | Timeline,
+        question: str,
+        choices: Sequence[str] = (),
+        *,
+        answerer: Answerer | None = None,
+        times: Sequence[float] | None = None,
+        fps: float | None = None,
+    ) -> Answer:
+        """Answer a question about a video; see `answer_timeline`.
+
+        Args:
+            video: a path, frames as uint8 (N, H, W, 3) RGB with their times, or a timeline of
+                `embed`, which many questions can share.
+            question: in English.
+            choices: the answers to choose from, where they are known.
+            answerer: a vision-language model that gives the answer; the evidence comes from the
+                timeline all the same. None answers from the timeline alone.
+            times: seconds of the frames of an array, or
+            fps: frames a second of an array.
+
+        Raises:
+            VideoError: the kind says what is wrong with the file.
+            InvalidInputError: no words in the question, or fewer than two choices.
+        """
+        check_question(question, choices)
+        if isinstance(video, Timeline):
+            timeline = video
+        else:
+            timeline = self.embed(video, times=times, fps=fps)
+        if self._scorer is None:
+            self._scorer = PhraseScorer(self.model, self._bank(None))
+        answer = answer_timeline(timeline, question, self._scorer, choices)
+        return answer if answerer is None else answerer.answer(timeline, answer, choices)
+
+    def _bank(self, path: str | None) -> EmbeddedBank:
+        if path not in self._banks:
+            self._banks[path] = get_bank(self.model.encoder, path, self.cache)
+        return self._banks[path]
 
     def _build(self, path: str) -> Timeline:
         return build_timeline(

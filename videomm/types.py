@@ -347,10 +347,7 @@ class Answer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""
-        values = to_plain(self)
-        for segment in values["evidence"]:
-            del segment["label"]
-        return values
+        return to_plain(self)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.question} {self.answer or 'not found'} ({self.score:.2f})"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from videomm.cli import cache, classify, demo, doctor, embed, models
+from videomm.cli import ask, cache, classify, demo, doctor, embed, models, summarize
 from videomm.errors import VideommError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("classify")(classify.command)
+app.command("summarize")(summarize.command)
+app.command("ask")(ask.command)
 app.command("embed")(embed.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)

@@ -38,6 +38,7 @@ class PyavDecoder:
     def __init__(self, probe: VideoProbe, short_side: int | None = None) -> None:
         self.complete = True
         self.warnings: list[str] = []
+        self._damaged: set[int | None] = set()
         self._probe = probe
         info = probe.info
         self._converter = RgbConverter(*scaled_size(info.width, info.height, short_side))
@@ -51,6 +52,13 @@ class PyavDecoder:
                 done += shown.count
         if done < len(times) and not stop():
             yield from self._in_one_pass(times[done:], stop)
+        if self._damaged:
+            # Errors in one picture are passed on to those that are predicted from it.
+            self.complete = False
+            self.warnings.append(
+                f"{len(self._damaged)} frames were decoded with errors: "
+                "their pictures, and some that follow them, may be wrong"
+            )
 
     def _rgb(self, frame: VideoFrame, time: float, count: int) -> Shown:
         probe = self._probe
@@ -81,6 +89,8 @@ class PyavDecoder:
         held: VideoFrame | None = None
         held_time, given = 0.0, 0
         for frame, time in run.frames(stop):
+            if frame.is_corrupt:
+                self._damaged.add(frame.pts)
             upto = int(np.searchsorted(times, time - TIME_TOLERANCE, side="left"))
             if upto > given and held is not None:
                 end = run.lost_from(time)
@@ -88,11 +98,15 @@ class PyavDecoder:
                     yield shown
                     given += shown.count
             if given == len(times):
+                self._tell(run)
                 return given
             held, held_time = frame, time
         if stop() or run.must_restart:
             return given
-        self._tell(run, held_time)
+        if run.tail_lost(True):
+            decoded = held_time + run.last_step_seconds
+            self.warnings.append(f"decoded {decoded:.1f} s of {self._probe.info.duration:.1f} s")
+        self._tell(run)
         end = held_time + run.last_step_seconds if run.tail_lost(held is not None) else np.inf
         if held is not None:
             for shown in self._answer(held, held_time, times[given:], end):
@@ -114,11 +128,7 @@ class PyavDecoder:
             self.complete = False
             yield Shown(None, float("nan"), len(times) - near)
 
-    def _tell(self, run: _Pass, last: float) -> None:
-        info = self._probe.info
-        decoded = last + run.last_step_seconds
-        if run.tail_lost(True):
-            self.warnings.append(f"decoded {decoded:.1f} s of {info.duration:.1f} s")
+    def _tell(self, run: _Pass) -> None:
         if run.failures:
             self.warnings.append(f"{run.failures} packets could not be decoded")
         if run.clock.jumps:
@@ -143,7 +153,8 @@ class PyavDecoder:
         )
         pending = list(zip(shown[wanted].tolist(), counts.tolist(), strict=True))
         decoding = _KeyFrameRun(probe, np.asarray(shown[wanted]))
-        for frame, (ticks, count) in zip(decoding.frames(stop), pending, strict=False):
+        frames = decoding.frames(stop, self._damaged)
+        for frame, (ticks, count) in zip(frames, pending, strict=False):
             if frame.pts != ticks:
                 return  # a wanted frame did not come: no longer proven
             time = seconds_of(ticks - probe.start_ticks, probe.scan.time_base)
@@ -243,12 +254,14 @@ class _KeyFrameRun:
         counts = np.bincount(gop_of_wanted, minlength=len(key_pts))
         self._wanted_in_gop: list[int] = counts.tolist()
 
-    def frames(self, stop: Callable[[], bool]) -> Iterator[VideoFrame]:
-        """The wanted frames in display order; others are left out."""
+    def frames(self, stop: Callable[[], bool], damaged: set[int | None]) -> Iterator[VideoFrame]:
+        """The wanted frames in display order; times of any that are flawed go to `damaged`."""
         import av
 
         try:
             for frame in self._decoded(stop):
+                if frame.is_corrupt:
+                    damaged.add(frame.pts)
                 if frame.pts in self._wanted:
                     yield frame
         except (av.error.FFmpegError, ValueError):

@@ -112,14 +112,19 @@ class DecodeWorker:
         seconds = config.timeout_seconds + config.timeout_per_second * info.duration
         body = np.ascontiguousarray(times, dtype=np.float64).tobytes()
         shape = (height, width, slots)
+        missing = 0
         with contextlib.closing(self._ask(request, body, _Allowance(seconds), shape)) as answers:
             for kind, head, pixels in answers:
                 if kind == "shown":
                     yield Shown(pixels, head["time"], head["count"])
                 elif kind == "missing":
+                    missing += head["count"]
                     yield Shown(None, float("nan"), head["count"])
                 else:
-                    report.update(complete=head["complete"], warnings=head["warnings"])
+                    warnings = list(head["warnings"])
+                    if missing:
+                        warnings.append(f"{missing} of {len(times)} wanted frames do not decode")
+                    report.update(complete=head["complete"] and not missing, warnings=warnings)
 
     def _ask(
         self,
