@@ -1,0 +1,1 @@
+"""Evaluation: metrics in NumPy, and what they are measured on."""

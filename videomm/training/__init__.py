@@ -1,0 +1,1 @@
+"""Training: data sets, losses and the stages that make the embedded model."""

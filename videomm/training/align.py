@@ -1,0 +1,210 @@
+"""The two towers meet: the text tower and the image tower's head, trained together.
+
+Distillation leaves the text tower a few hundredths of cosine away from the sentence encoder that
+the image tower was trained against, and a frozen sentence encoder is not made for captions. Here
+both sides learn from each other, while the distillation loss on all text keeps open vocabulary
+where it is. The backbone is frozen, so images come as pooled features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from open_clip.transformer import TextTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videomm.training.distill import embed_ids, learning_rate, trim_padding
+from videomm.training.losses import contrastive_loss, distillation_loss
+from videomm.training.pairs import measure
+from videomm.training.pretrain import (
+    ImageTower,
+    PretrainConfig,
+    PretrainData,
+    embed_inputs,
+    perturb,
+)
+from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+from videomm.training.text_tower import pooled_states
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """Settings of the alignment stage."""
+
+    steps: int = 80
+    batch_size: int = 384  # images, and as many texts
+    open_texts: int = 96  # further texts a step, for the distillation loss alone
+    lr: float = 2e-4
+    head_lr_ratio: float = 2.0
+    warmup_steps: int = 10
+    distill_weight: float = 5.0
+    label_weight: float = 1.0
+    measure_every: int = 20
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class AlignData:
+    """What the alignment reads.
+
+    Attributes:
+        images: Pooled features of the images, and which texts are right for them.
+        ids: Token ids of all texts (T, L).
+        teacher: Sentence embeddings of all texts, float16 (T, 384).
+        num_train_texts: The first so many texts may be trained on.
+    """
+
+    images: PretrainData
+    ids: Tensor
+    teacher: npt.NDArray[np.float16]
+    num_train_texts: int
+
+
+class TowerPair(nn.Module):
+    """Both towers as one module, so that they are saved and averaged together."""
+
+    def __init__(self, text: TextTransformer, image: ImageTower) -> None:
+        super().__init__()
+        self.text = text
+        self.image = image
+
+    def embed_texts(self, states: Tensor) -> Tensor:
+        """Text states (N, 384) to the shared space (N, D), L2-normalised."""
+        return F.normalize(states @ cast(Tensor, self.text.text_projection), dim=-1)
+
+
+def validation_rows(data: PretrainData) -> Tensor:
+    """Text rows that the validation questions use, sorted."""
+    prompts = (rows.flatten() for _, _, rows in data.validation.labels.values())
+    return torch.cat([data.validation.caption_rows.flatten(), *prompts]).unique()
+
+
+@torch.no_grad()
+def validate_pair(pair: TowerPair, data: AlignData) -> dict[str, dict[str, float]]:
+    """The validation figures of each view with the text tower's own embeddings."""
+    rows = validation_rows(data.images)
+    embedded = pair.embed_texts(embed_ids(pair.text, data.ids[rows]))
+    texts = torch.zeros(len(data.ids), embedded.shape[1])
+    texts[rows] = embedded
+    return {
+        name: measure(embed_inputs(pair.image, view), texts, data.images.validation)
+        for name, view in data.images.val_views.items()
+    }
+
+
+def states_by_length(tower: TextTransformer, ids: Tensor, chunk: int = 128) -> Tensor:
+    """Text states (N, width) in order, computed in chunks of like length, so that a long caption
+    does not pad all the others."""
+    order = torch.argsort((ids != tower.pad_id).sum(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        parts = [pooled_states(tower, trim_padding(ids[rows])) for rows in order.split(chunk)]
+    return torch.cat(parts).float()[torch.argsort(order)]
+
+
+def label_texts(data: PretrainData, generator: torch.Generator) -> list[Tensor]:
+    """For each label set, one randomly chosen prompt for every class."""
+    return [
+        labels.rows[:, int(torch.randint(labels.rows.shape[1], (1,), generator=generator))]
+        for labels in data.label_sets
+    ]
+
+
+def align_loss(
+    pair: TowerPair,
+    data: AlignData,
+    config: AlignConfig,
+    noise: PretrainConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw a batch and compute the loss of one step."""
+    source = data.images
+    images = torch.randperm(len(source.views[0]), generator=generator)[: config.batch_size]
+    picks = torch.randint(len(source.views), (len(images),), generator=generator).tolist()
+    chosen = zip(picks, images.tolist(), strict=True)
+    inputs = torch.from_numpy(np.stack([source.views[v][r] for v, r in chosen])).float()
+    image = pair.image.head(perturb(inputs, noise, generator))
+    paired, positives = source.pairs.sample(images, 1, generator)
+    prompts = label_texts(source, generator)
+    extra = torch.randint(data.num_train_texts, (config.open_texts,), generator=generator)
+    rows = torch.cat([paired, *prompts, extra])
+    states = states_by_length(pair.text, data.ids[rows])
+    texts = pair.embed_texts(states)
+    scale = pair.image.scale
+    loss = contrastive_loss(image, texts[: len(paired)], positives, scale)
+    start = len(paired)
+    for labels, prompt in zip(source.label_sets, prompts, strict=True):
+        classes = labels.classes[images]
+        known = classes >= 0
+        logits = scale * image[known] @ texts[start : start + len(prompt)].T
+        entropy = F.cross_entropy(logits, classes[known], reduction="sum") / len(images)
+        loss = loss + config.label_weight * entropy
+        start += len(prompt)
+    target = torch.from_numpy(data.teacher[rows.numpy()]).float()
+    return loss + config.distill_weight * distillation_loss(states, target)
+
+
+def trained_groups(pair: TowerPair, config: AlignConfig) -> list[dict[str, object]]:
+    """The head and the text tower but for its token table, which rare words live in."""
+    for parameter in pair.parameters():
+        parameter.requires_grad_(False)
+    head = list(cast(nn.Module, pair.image.visual.head).parameters())
+    text = [p for n, p in pair.text.named_parameters() if n != "token_embedding.weight"]
+    for parameter in (*head, *text):
+        parameter.requires_grad_(True)
+    return [
+        {"params": head, "ratio": config.head_lr_ratio, "weight_decay": 0.05},
+        {"params": text, "ratio": 1.0, "weight_decay": 0.01},
+    ]
+
+
+def align(
+    pair: TowerPair, data: AlignData, checkpoint: Path, config: AlignConfig, noise: PretrainConfig
+) -> None:
+    """Train both towers in place.
+
+    Args:
+        pair: The distilled text tower with its projection set, and the trained image tower.
+        data: What it reads.
+        checkpoint: Written at every measurement; a run that finds it goes on from there.
+        config: Settings.
+        noise: How features are disturbed, as in image training.
+    """
+    seed_everything(config.seed)
+    groups = trained_groups(pair, config)
+    trained = [p for p in pair.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(groups, lr=config.lr)
+    start = 0
+    if checkpoint.exists():
+        saved = load_saved(checkpoint)
+        pair.load_state_dict(saved["pair"])
+        optimizer.load_state_dict(saved["optimizer"])
+        start = int(saved["step"])
+    else:
+        report("align", step=0, val=validate_pair(pair, data))
+    generator = torch.Generator()
+    for step in range(start, config.steps):
+        # Seeded a step, as in image training.
+        generator.manual_seed(config.seed * 1_000_003 + step)
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            rate = learning_rate(step, config.steps, config.lr, config.warmup_steps)
+            group["lr"] = rate * group["ratio"]
+        pair.eval()
+        pair.text.train()
+        cast(nn.Module, pair.image.visual.head).train()
+        loss = align_loss(pair, data, config, noise, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 2.0)
+        optimizer.step()
+        if (step + 1) % config.measure_every == 0 or step + 1 == config.steps:
+            report("align", step=step + 1, loss=loss.item(), val=validate_pair(pair, data))
+            state = {"pair": pair.state_dict(), "optimizer": optimizer.state_dict()}
+            save_atomic({**state, "step": step + 1}, checkpoint)
+    pair.eval()

@@ -1,0 +1,291 @@
+"""Contrastive training of the image tower against the sentence encoder's embeddings.
+
+The text side is frozen but for one linear map, which later becomes the text tower's projection: so
+few images can move the image tower towards the texts' space, not the texts' space itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from videomm.training.distill import learning_rate
+from videomm.training.features import run_tail, tail_parts
+from videomm.training.losses import contrastive_loss, soft_target_loss
+from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
+from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+
+MAX_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of one stage of image training."""
+
+    steps: int = 900
+    batch_size: int = 512
+    texts_per_image: int = 2
+    train_tail: bool = False
+    lr: float = 2e-3
+    tail_lr_ratio: float = 0.05
+    map_lr_ratio: float = 1.0
+    warmup_steps: int = 20
+    weight_decay: float = 0.05
+    noise: float = 0.1  # of each channel's deviation
+    cell_dropout: float = 0.1
+    feature_dropout: float = 0.2  # of pooled features
+    soft_weight: float = 0.5
+    label_weight: float = 1.0
+    ema_decay: float = 0.99
+    measure_every: int = 300
+    seed: int = 0
+
+
+class ImageTower(nn.Module):
+    """The trained part of open_clip's image tower, with the map of the text side.
+
+    Args:
+        visual: open_clip's ``TimmModel`` with the backbone's weights.
+        text_width: Width of the sentence embeddings.
+        embed_dim: Width of the shared space.
+    """
+
+    def __init__(self, visual: nn.Module, text_width: int, embed_dim: int) -> None:
+        super().__init__()
+        self.visual = visual
+        # Orthonormal rows keep every cosine between texts as the sentence encoder has it.
+        self.text_map = nn.Parameter(torch.empty(text_width, embed_dim))
+        nn.init.orthogonal_(self.text_map)
+        self.log_scale = nn.Parameter(torch.tensor(20.0).log())
+        self.log_soft_scale = nn.Parameter(torch.tensor(20.0).log())
+
+    @property
+    def scale(self) -> Tensor:
+        """Inverse temperature of the contrastive loss."""
+        return self.log_scale.exp().clamp(max=MAX_SCALE)
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Cached feature maps (B, 96, 14, 14) to pooled features (B, 1280)."""
+        return run_tail(cast(nn.Module, self.visual.trunk), maps)
+
+    def head(self, pooled: Tensor) -> Tensor:
+        """Pooled features (B, 1280) to embeddings (B, D), L2-normalised float32."""
+        return F.normalize(self.visual.head(pooled).float(), dim=-1)  # type: ignore[operator]
+
+    def map_text(self, sentences: Tensor) -> Tensor:
+        """Sentence embeddings (T, 384) to the shared space (T, D), L2-normalised."""
+        return F.normalize(sentences.float() @ self.text_map, dim=-1)
+
+
+@dataclass(frozen=True)
+class PretrainData:
+    """Everything image training reads.
+
+    Attributes:
+        views: Inputs of the training images, one array a view: feature maps float16
+            (N, 96, 14, 14), or pooled features (N, 1280) where the tail is not trained.
+        val_views: The same for the validation images, by view name.
+        logits: The backbone's class logits float16 (N, 1000), one array a view.
+        pairs: Texts of the training images.
+        sentences: Sentence embeddings of all texts, float32 (T, 384).
+        classes: Embeddings of the class names, float32 (1000, 384).
+        label_sets: Labels of the training images, to be told apart within their set.
+        validation: Questions about the validation images.
+    """
+
+    views: Sequence[npt.NDArray[np.float16]]
+    val_views: dict[str, npt.NDArray[np.float16]]
+    logits: Sequence[npt.NDArray[np.float16]]
+    pairs: Pairs
+    sentences: Tensor
+    classes: Tensor
+    label_sets: Sequence[LabelSet]
+    validation: ValidationSet
+
+
+def perturb(inputs: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
+    """Noise, and for feature maps left-right flips and dropped cells, on float32 inputs.
+
+    A flipped feature map is nearly the flipped picture's: the filters' own asymmetry is what the
+    trained layers have to get used to.
+    """
+    deviation = inputs.transpose(0, 1).flatten(1).std(1)
+    noise = torch.randn(inputs.shape, generator=generator) * config.noise
+    if inputs.ndim == 2:
+        keep = torch.rand(inputs.shape, generator=generator) >= config.feature_dropout
+        return (inputs + noise * deviation) * keep / (1 - config.feature_dropout)
+    inputs = inputs + noise * deviation.view(1, -1, 1, 1)
+    flip = torch.rand(len(inputs), generator=generator) < 0.5
+    inputs[flip] = inputs[flip].flip(-1)
+    shape = (len(inputs), 1, *inputs.shape[2:])
+    keep = torch.rand(shape, generator=generator) >= config.cell_dropout
+    return inputs * keep
+
+
+@torch.no_grad()
+def pool_views(tower: ImageTower, view: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+    """Pooled features float16 (N, 1280) of cached maps (N, 96, 14, 14)."""
+    tower.eval()
+    parts = []
+    for start in range(0, len(view), 256):
+        maps = torch.from_numpy(view[start : start + 256]).float()
+        pooled = tower.pool(maps.contiguous(memory_format=torch.channels_last))
+        parts.append(pooled.half().numpy())
+    return np.concatenate(parts)
+
+
+@torch.no_grad()
+def embed_inputs(tower: ImageTower, view: npt.NDArray[np.float16]) -> Tensor:
+    """Image embeddings float32 (N, D) of cached maps or pooled features."""
+    pooled = pool_views(tower, view) if view.ndim == 4 else view
+    return tower.eval().head(torch.from_numpy(pooled).float())
+
+
+def validate(tower: ImageTower, data: PretrainData) -> dict[str, dict[str, float]]:
+    """The validation figures of each view."""
+    with torch.no_grad():
+        texts = tower.map_text(data.sentences)
+    return {
+        name: measure(embed_inputs(tower, view), texts, data.validation)
+        for name, view in data.val_views.items()
+    }
+
+
+def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str, object]]:
+    """Head, text map and scales, and where it is trained the backbone's tail."""
+    tail = [p for p in tower.visual.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
+    head = list(tower.visual.head.parameters())  # type: ignore[union-attr]
+    scales = [tower.log_scale, tower.log_soft_scale]
+    decay = config.weight_decay
+    return [
+        {"params": [p for p in head if p.ndim > 1], "ratio": 1.0, "weight_decay": decay},
+        {"params": [p for p in head if p.ndim <= 1], "ratio": 1.0, "weight_decay": 0.0},
+        {"params": [tower.text_map], "ratio": config.map_lr_ratio, "weight_decay": 0.0},
+        {"params": scales, "ratio": 1.0, "weight_decay": 0.0},
+        {"params": tail, "ratio": config.tail_lr_ratio, "weight_decay": 0.0},
+    ]
+
+
+def set_trainable(tower: ImageTower, train_tail: bool) -> None:
+    """Freeze the backbone, but for the layers behind the cache where asked."""
+    trunk = cast(nn.Module, tower.visual.trunk)
+    trunk.requires_grad_(False)
+    if train_tail:
+        for part in tail_parts(trunk):
+            part.requires_grad_(True)
+
+
+def batch_loss(
+    tower: ImageTower, data: PretrainData, config: PretrainConfig, generator: torch.Generator
+) -> Tensor:
+    """Draw a batch and compute the loss of one step."""
+    number = len(data.views[0])
+    rows = torch.randperm(number, generator=generator)[: config.batch_size]
+    picks = torch.randint(len(data.views), (len(rows),), generator=generator).tolist()
+    pairs = list(zip(picks, rows.tolist(), strict=True))
+    inputs = torch.from_numpy(np.stack([data.views[v][r] for v, r in pairs])).float()
+    inputs = perturb(inputs, config, generator)
+    if inputs.ndim == 4:
+        pooled = tower.pool(inputs.contiguous(memory_format=torch.channels_last))
+        inputs = F.dropout(pooled, config.feature_dropout)
+    image = tower.head(inputs)
+    texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
+    loss = contrastive_loss(image, tower.map_text(data.sentences[texts]), positives, tower.scale)
+    if config.soft_weight:
+        logits = torch.from_numpy(np.stack([data.logits[v][r] for v, r in pairs])).float()
+        classes = tower.map_text(data.classes)
+        soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
+        soft = soft_target_loss(image, classes, logits.softmax(1), soft_scale)
+        loss = loss + config.soft_weight * soft
+    if config.label_weight:
+        loss = loss + config.label_weight * label_loss(tower, data, image, rows)
+    return loss
+
+
+def label_loss(tower: ImageTower, data: PretrainData, image: Tensor, rows: Tensor) -> Tensor:
+    """Cross-entropy among all labels of a set, as zero-shot classification asks it.
+
+    Args:
+        tower: Maps the labels' texts.
+        data: Holds the label sets.
+        image: Embeddings of the batch (B, D), L2-normalised.
+        rows: The batch's image numbers (B,).
+
+    Returns:
+        The sum over all labelled images of the batch, divided by the size of the batch.
+    """
+    total = image.new_zeros(())
+    for labels in data.label_sets:
+        classes = labels.classes[rows]
+        known = classes >= 0
+        texts = F.normalize(tower.map_text(data.sentences[labels.rows]).mean(1), dim=-1)
+        logits = tower.scale * image[known] @ texts.T
+        total = total + F.cross_entropy(logits, classes[known], reduction="sum")
+    return total / len(rows)
+
+
+def pretrain(
+    tower: ImageTower, data: PretrainData, checkpoint: Path, config: PretrainConfig
+) -> None:
+    """Train the tower in place; it ends as the moving average of its weights.
+
+    Args:
+        tower: Starts from the backbone, or from an earlier stage.
+        data: Inputs and texts.
+        checkpoint: Written at every measurement; a run that finds it goes on from there.
+        config: Settings.
+    """
+    seed_everything(config.seed)
+    set_trainable(tower, config.train_tail)
+    optimizer = torch.optim.AdamW(parameter_groups(tower, config), lr=config.lr)
+    trained = [p for p in tower.parameters() if p.requires_grad]
+    average = copy.deepcopy(tower)
+    start = 0
+    if checkpoint.exists():
+        saved = load_saved(checkpoint)
+        start = int(saved["step"])
+        tower.load_state_dict(saved["tower"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+    generator = torch.Generator()
+    for step in range(start, config.steps):
+        # Seeded a step, not a run, so that a resumed run draws what an unbroken one does.
+        generator.manual_seed(config.seed * 1_000_003 + step)
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            rate = learning_rate(step, config.steps, config.lr, config.warmup_steps)
+            group["lr"] = rate * group["ratio"]
+        tower.eval()  # batch norm keeps its folded statistics
+        tower.visual.head.train()  # type: ignore[union-attr]
+        loss = batch_loss(tower, data, config, generator)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 5.0)
+        optimizer.step()
+        update_average(average, tower, min(config.ema_decay, (step + 1) / (step + 10)))
+        if (step + 1) % config.measure_every == 0 or step + 1 == config.steps:
+            scale = round(tower.scale.item(), 1)
+            figures = validate(average, data)
+            report("pretrain", step=step + 1, loss=loss.item(), scale=scale, val=figures)
+            state = {"tower": tower.state_dict(), "average": average.state_dict()}
+            rest = {"optimizer": optimizer.state_dict(), "step": step + 1}
+            save_atomic({**state, **rest}, checkpoint)
+    tower.load_state_dict(average.state_dict())
+    tower.eval()
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of the trained parameters, in place."""
+    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        if value.requires_grad:  # averaging a frozen trunk costs more than a step of the head
+            mean.lerp_(value, 1 - decay)
