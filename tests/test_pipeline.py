@@ -13,6 +13,7 @@ from videomm.config import DecodingConfig, SamplingConfig
 from videomm.errors import InvalidInputError, VideoNotFoundError
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline
+from videomm.tasks.summarize import SummarizeConfig
 
 VECTORS = {"red": np.eye(16)[0], "green": np.eye(16)[1], "blue": np.eye(16)[2]}
 
@@ -76,6 +77,49 @@ def test_classifies_arrays_like_files():
     assert [s.label for s in result.segments] == ["red", "blue"]
     assert result.segments[0].end == 2.0
     assert result.path == "<frames>"
+
+
+@pytest.fixture
+def bank_file(tmp_path):
+    path = tmp_path / "bank.txt"
+    path.write_text("[objects]\nred\ngreen\nblue\n")
+    return str(path)
+
+
+def two_colours():
+    pixels = np.zeros((16, 16, 16, 3), np.uint8)
+    pixels[:8, ..., 0] = 255
+    pixels[8:, ..., 2] = 255
+    # Flat frames have nothing to tell.
+    pixels[:, :6, :6] = 255
+    return pixels
+
+
+def test_sums_up_arrays_like_files(bank_file, tmp_path):
+    config = SummarizeConfig(bank=bank_file)
+    out = tmp_path / "out"
+    result = make_pipeline().summarize(two_colours(), config, fps=2, out=out, reel=False)
+    assert [(item.start, item.end) for item in result.scenes] == [(0, 4), (4, 8)]
+    assert result.scenes[0].text.startswith("Red")
+    assert set(result.files) == {"storyboard", "page", "chapters", "descriptions", "json"}
+    assert (out / "summary.html").is_file()
+
+
+def test_a_second_summary_decodes_nothing(bank_file, forbid_decoding, tmp_path):
+    pipe = make_pipeline(cache=TimelineCache(tmp_path))
+    config = SummarizeConfig(bank=bank_file)
+    first = pipe.summarize(CLIP, config)
+    forbid_decoding()
+    assert pipe.summarize(CLIP, config) == first
+
+
+def test_a_reel_needs_a_file_and_a_folder_is_checked_first(bank_file, tmp_path):
+    config = SummarizeConfig(bank=bank_file)
+    with pytest.raises(InvalidInputError, match="frames in an array give no reel"):
+        make_pipeline().summarize(two_colours(), config, fps=2, out=tmp_path / "out")
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(InvalidInputError, match="exists and is not empty"):
+        make_pipeline().summarize("nowhere.mp4", config, out=tmp_path)
 
 
 def test_arguments_that_do_not_belong_together():

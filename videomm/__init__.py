@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from videomm.hub import save_model as save_model
     from videomm.pipeline import VideoPipeline as VideoPipeline
     from videomm.pipeline import load as load
+    from videomm.tasks.summarize import SummarizeConfig as SummarizeConfig
     from videomm.timeline import build_timeline as build_timeline
+    from videomm.types import Answer as Answer
     from videomm.types import Classification as Classification
     from videomm.types import Frames as Frames
+    from videomm.types import Keyframe as Keyframe
     from videomm.types import Label as Label
     from videomm.types import Segment as Segment
+    from videomm.types import Summary as Summary
     from videomm.types import Timeline as Timeline
     from videomm.types import VideoInfo as VideoInfo
     from videomm.video.reader import VideoReader as VideoReader
@@ -38,14 +42,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Answer": "types",
     "ClassifyConfig": "config",
     "Classification": "types",
     "DecodingConfig": "config",
     "FrameEncoder": "encoder",
     "Frames": "types",
+    "Keyframe": "types",
     "Label": "types",
     "SamplingConfig": "config",
     "Segment": "types",
+    "SummarizeConfig": "tasks.summarize",
+    "Summary": "types",
     "Timeline": "types",
     "TimelineCache": "cache",
     "VideoInfo": "types",

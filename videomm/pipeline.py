@@ -179,10 +179,7 @@ class VideoPipeline:
             InvalidInputError: no words in the question, or fewer than two choices.
         """
         check_question(question, choices)
-        if isinstance(video, Timeline):
-            timeline = video
-        else:
-            timeline = self.embed(video, times=times, fps=fps)
+        timeline = video if isinstance(video, Timeline) else self.embed(video, times=times, fps=fps)
         if self._scorer is None:
             self._scorer = PhraseScorer(self.model, self._bank(None))
         answer = answer_timeline(timeline, question, self._scorer, choices)

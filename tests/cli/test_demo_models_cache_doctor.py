@@ -13,12 +13,27 @@ def demo_segments(videomm):
 
 def test_demo_finds_the_shots_of_its_clip(demo_segments):
     found = {(round(s["start"]), s["label"]) for s in demo_segments}
-    assert {(0, "a rocket launch"), (3, "an astronaut"), (6, "a cat")} <= found
+    assert {(0, "a rocket launch"), (3, "a smiling woman"), (6, "a cat")} <= found
+    assert {(9, "a cup of coffee"), (14, "a man with a camera")} <= found
 
 
-def test_demo_leaves_no_trace(videomm, own_cache):
-    assert str(CLIP) in videomm("demo").out
+def test_demo_leaves_nothing_but_its_page(videomm, own_cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    out = videomm("demo").out
+    assert str(CLIP) in out
     assert list(own_cache.iterdir()) == []
+    (folder,) = tmp_path.iterdir()
+    page = folder / "summary" / "summary.html"
+    assert page.is_file()
+    assert f"  page: {page}" in out
+
+
+def test_demo_sums_up_after_it_classifies(videomm, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first, second = videomm("demo", "--json").rows
+    assert "labels" in first
+    assert {0, 3, 6} <= {item["start"] for item in second["scenes"]}
+    assert set(second["files"]) >= {"page", "storyboard", "reel"}
 
 
 def test_models_lists_and_filters(videomm):

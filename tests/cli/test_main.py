@@ -5,7 +5,7 @@ import pytest
 
 from videomm.cli.output import clock
 
-COMMANDS = ["classify", "embed", "models", "doctor", "cache", "demo"]
+COMMANDS = ["classify", "summarize", "ask", "embed", "models", "doctor", "cache", "demo"]
 
 
 def test_help_names_every_command(videomm):

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import typer
 
-from videomm.cli import options
-from videomm.cli.classify import show
+from videomm.cli import classify, options, summarize
 from videomm.cli.output import Output
 
 CLIP = Path(__file__).parent.parent / "assets" / "demo.mp4"
 LABELS = (
-    "an astronaut",
+    "a rocket launch",
+    "a smiling woman",
     "a cat",
     "a cup of coffee",
-    "a rocket launch",
-    "a motorcycle",
+    "the night sky",
+    "a man with a camera",
     "a football match",
 )
 
 
 def command(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """Classify the clip that comes with videomm, to see that everything works.
+    """Classify and sum up the clip that comes with videomm, to see that everything works.
 
     Example: videomm demo
     """
     output = Output(as_json=as_json, quiet=quiet)
+    from videomm.cache import TimelineCache
     from videomm.config import ClassifyConfig
     from videomm.pipeline import load
 
     pipeline = load("tiny", cache=False, progress=not quiet)
-    show(pipeline.classify(CLIP, LABELS, ClassifyConfig()), output)
+    page = Path(tempfile.mkdtemp(prefix="videomm-demo-")) / "summary"
+    # Decoded once for all jobs, and kept nowhere.
+    with tempfile.TemporaryDirectory() as folder:
+        pipeline.cache = TimelineCache(folder)
+        classify.show(pipeline.classify(CLIP, LABELS, ClassifyConfig()), output)
+        if not as_json:
+            output.text()
+        summarize.show(pipeline.summarize(CLIP, out=page), output)
     if not as_json:
-        output.text(f'\nThe same on your own files: videomm classify {CLIP} --labels "a cat,a dog"')
+        output.text("\nThe same on your own files:")
+        output.text(f'  videomm classify {CLIP} --labels "a cat,a dog"')
+        output.text(f"  videomm summarize {CLIP} --out summary/")
     raise typer.Exit(output.exit_code)

@@ -1,0 +1,81 @@
+"""The frames that answers rest on, written as one folder: whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from videomm.errors import InvalidInputError
+from videomm.render.folder import replacing_folder
+from videomm.types import Answer, Segment, Timeline
+
+ANSWERS_FILE = "answers.json"
+_OURS = re.compile(r"answers\.json|question\d+-\d+\.jpg")
+
+
+def write_evidence(
+    answers: Sequence[Answer], timeline: Timeline, folder: Path, *, force: bool = False
+) -> None:
+    """Write the middle frame of each piece of evidence, and the answers with the files' names.
+
+    Args:
+        answers: about the timeline.
+        timeline: with thumbnails.
+        folder: made anew; its parents too.
+        force: replace a folder of earlier answers.
+
+    Raises:
+        InvalidInputError: the folder exists or cannot be written; nothing is left then.
+    """
+    check_evidence_folder(folder, force=force)
+    rows = []
+    with replacing_folder(folder) as aside:
+        for number, answer in enumerate(answers, start=1):
+            row = answer.to_dict()
+            for place, segment in enumerate(answer.evidence, start=1):
+                name = f"question{number:02d}-{place}.jpg"
+                if timeline.thumbnails:
+                    (aside / name).write_bytes(timeline.thumbnails[_middle(timeline, segment)])
+                    row["evidence"][place - 1]["file"] = name
+            rows.append(row)
+        text = json.dumps(rows, indent=1, allow_nan=False) + "\n"
+        # A file's name need not be text; what is none becomes a question mark.
+        (aside / ANSWERS_FILE).write_bytes(text.encode("utf-8", "replace"))
+
+
+def check_evidence_folder(folder: Path, *, force: bool) -> None:
+    """See that answers may be written there; even `force` replaces nothing but answers.
+
+    Raises:
+        InvalidInputError: it exists and may not be replaced.
+    """
+    try:
+        present = sorted(item.name for item in folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InvalidInputError(
+            f"{str(folder)!r} cannot be a folder for results: {error.strerror}; choose another"
+        ) from error
+    strangers = [name for name in present if not _OURS.fullmatch(name)]
+    if strangers and force:
+        raise InvalidInputError(
+            f"{str(folder)!r} holds {strangers[0]!r}, which is no answer's; even --force replaces "
+            "only answers: choose another folder"
+        )
+    if present and not force:
+        raise InvalidInputError(
+            f"{str(folder)!r} exists and is not empty; give --force to replace earlier answers, "
+            "or another folder"
+        )
+
+
+def _middle(timeline: Timeline, segment: Segment) -> int:
+    """The frame on screen in the middle of a segment."""
+    middle = (segment.start + segment.end) / 2
+    frame = int(np.searchsorted(timeline.bounds, middle, side="right")) - 1
+    return min(max(frame, 0), len(timeline) - 1)
