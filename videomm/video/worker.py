@@ -161,7 +161,10 @@ class DecodeWorker:
                 kind = head["kind"]
                 finished = kind in ("done", "error", "info")
                 if kind == "error":
-                    raise getattr(errors, head["error"])(head["message"])
+                    # The child knows the file by its full path; people by the one they gave.
+                    given, full = request["path"], os.path.abspath(request["path"])
+                    message_text = head["message"].replace(repr(full), repr(given))
+                    raise getattr(errors, head["error"])(message_text)
                 pixels = None
                 if kind == "shown":
                     assert ring is not None
