@@ -3,9 +3,10 @@
 MobileNetV2 (Sandler et al., 2018, https://arxiv.org/abs/1801.04381) as Google trained it pads
 ``SAME``: on an even side the stride-2 convolutions look one pixel further right and down. timm's
 default padding is symmetric, which shifts the sampling grid (31 pixels over five such layers) and
-changes the borders; that alone costs the classifier next to nothing, and the trained part gets
-used to the rest. In the given checkpoint batch norm is folded into the convolutions (means 0,
-variances 1), so its statistics must not be measured again: that would undo the folding.
+changes the borders: on 200 training pictures the cross-entropy rises from 0.83 to 1.22, and only
+to 0.97 with mirrored kernels (see `build_backbone`). In the given checkpoint batch norm is
+folded into the convolutions (means 0, variances 1), so its statistics must not be measured again:
+that would undo the folding.
 """
 
 from __future__ import annotations
@@ -152,8 +153,7 @@ def cache_shards(
     """Run a model over one part of a data set; each 512 rows become one float16 ``.npy``.
 
     A shard that is there is complete and is kept: it is renamed into place at the end. All in
-    float32, as the folded weights' wide ranges lose too much in bfloat16 (three points of a
-    linear probe on sports100).
+    float32: in bfloat16 the folded weights' wide ranges move pooled features by a cosine of 0.02.
 
     Args:
         model: Images (B, 3, 224, 224) to outputs.
