@@ -372,3 +372,12 @@ def to_plain(result: Any) -> dict[str, Any]:
 
     out: dict[str, Any] = plain(result)
     return out
+
+
+def clock(seconds: float) -> str:
+    """Seconds as people read them: `0:07.5`, `1:02:03.0`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 10:02d}.{rest % 10}"
+    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"

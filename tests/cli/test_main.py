@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from videomm.cli.output import clock
+from videomm.types import clock
 
 COMMANDS = ["classify", "summarize", "ask", "embed", "models", "doctor", "cache", "demo"]
 

@@ -12,8 +12,8 @@ import typer
 from videomm.cli import options
 from videomm.cli.batch import Settings, run_batch
 from videomm.cli.inputs import EmptyFolder, expand_paths
-from videomm.cli.output import Output, clock
-from videomm.types import Answer
+from videomm.cli.output import Output
+from videomm.types import Answer, clock
 
 if TYPE_CHECKING:
     from videomm.pipeline import VideoPipeline

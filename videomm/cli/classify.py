@@ -9,9 +9,9 @@ import typer
 from videomm.cli import options
 from videomm.cli.batch import Settings, run_batch
 from videomm.cli.inputs import read_labels
-from videomm.cli.output import Output, clock
+from videomm.cli.output import Output
 from videomm.config import ClassifyConfig, check_labels
-from videomm.types import Classification
+from videomm.types import Classification, clock
 
 if TYPE_CHECKING:
     from videomm.pipeline import VideoPipeline

@@ -11,8 +11,9 @@ import typer
 
 from videomm.cli import options
 from videomm.cli.batch import Settings, run_batch
-from videomm.cli.output import Output, clock
+from videomm.cli.output import Output
 from videomm.errors import InvalidInputError
+from videomm.types import clock
 
 if TYPE_CHECKING:
     from videomm.pipeline import VideoPipeline

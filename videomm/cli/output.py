@@ -77,12 +77,3 @@ class Output:
         """Print a table, as wide as it needs where stdout is no terminal."""
         width = None if self._console.is_terminal else 10_000
         self._console.print(table, width=width)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: `0:07.5`, `1:02:03.0`."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{rest // 10:02d}.{rest % 10}"
-    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"

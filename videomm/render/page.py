@@ -15,8 +15,8 @@ from PIL import Image
 
 from videomm.render.plot import importance_in, timeline_svg
 from videomm.render.webvtt import chapter_title
-from videomm.tasks.summarize import UNSAID, clock
-from videomm.types import Array, Segment, Summary, Timeline
+from videomm.tasks.summarize import UNSAID
+from videomm.types import Array, Segment, Summary, Timeline, clock
 
 _ASSETS = Path(__file__).parent
 

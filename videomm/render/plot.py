@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from videomm.render.webvtt import chapter_title
-from videomm.tasks.summarize import clock, frame_importance, similarity_to_previous
-from videomm.types import Array, Summary, Timeline
+from videomm.tasks.summarize import frame_importance, similarity_to_previous
+from videomm.types import Array, Summary, Timeline, clock
 
 _WIDTH, _HEIGHT = 960, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 24, 10, 46

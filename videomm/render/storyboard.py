@@ -8,8 +8,8 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from videomm.tasks.summarize import UNSAID, clock
-from videomm.types import Keyframe, Summary, Timeline
+from videomm.tasks.summarize import UNSAID
+from videomm.types import Keyframe, Summary, Timeline, clock
 
 _CELL_WIDTH = 320
 _MOST_PICTURE_HEIGHT = 320

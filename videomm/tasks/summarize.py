@@ -15,7 +15,7 @@ from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import EmbeddedBank, describe, get_bank
 from videomm.tasks.scenes import find_scenes, frame_weights
-from videomm.types import Array, Keyframe, Segment, Summary, Timeline
+from videomm.types import Array, Keyframe, Segment, Summary, Timeline, clock
 
 DEFAULT_RATIO = 0.15
 DEFAULT_MOST_SECONDS = 60.0
@@ -371,12 +371,3 @@ def _story(scenes: list[Segment], duration: float) -> str:
         same = list(run)
         sentences.append(f"From {clock(same[0].start)} to {clock(same[-1].end)}: {text}")
     return " ".join(sentences)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as people read them: `0:07.5`, `1:02:03.0`."""
-    tenths = round(seconds * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    tail = f"{rest // 10:02d}.{rest % 10}"
-    return f"{hours}:{minutes:02d}:{tail}" if hours else f"{minutes}:{tail}"
