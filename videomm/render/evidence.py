@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from videomm.errors import InvalidInputError
-from videomm.render.folder import replacing_folder
+from videomm.render.folder import check_replaceable, replacing_folder
 from videomm.types import Answer, Segment, Timeline
 
 ANSWERS_FILE = "answers.json"
@@ -48,30 +47,9 @@ def write_evidence(
 
 
 def check_evidence_folder(folder: Path, *, force: bool) -> None:
-    """See that answers may be written there; even `force` replaces nothing but answers.
-
-    Raises:
-        InvalidInputError: it exists and may not be replaced.
-    """
-    try:
-        present = sorted(item.name for item in folder.iterdir())
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise InvalidInputError(
-            f"{str(folder)!r} cannot be a folder for results: {error.strerror}; choose another"
-        ) from error
-    strangers = [name for name in present if not _OURS.fullmatch(name)]
-    if strangers and force:
-        raise InvalidInputError(
-            f"{str(folder)!r} holds {strangers[0]!r}, which is no answer's; even --force replaces "
-            "only answers: choose another folder"
-        )
-    if present and not force:
-        raise InvalidInputError(
-            f"{str(folder)!r} exists and is not empty; give --force to replace earlier answers, "
-            "or another folder"
-        )
+    """See that answers may be written there; see `check_replaceable`."""
+    words = ("earlier answers", "no answer's", "answers")
+    check_replaceable(folder, lambda name: bool(_OURS.fullmatch(name)), words, force=force)
 
 
 def _middle(timeline: Timeline, segment: Segment) -> int:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,14 +79,29 @@ def write_summary(
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
-    """See that a summary may be written there.
+    """See that a summary may be written there; see `check_replaceable`."""
+    words = ("an earlier summary", "no summary's", "summaries")
+    check_replaceable(folder, lambda name: name in FILES.values(), words, force=force)
 
-    Even `force` only replaces what a summary could have left: a folder with anything else in it
-    is somebody's own.
+
+def check_replaceable(
+    folder: Path, is_ours: Callable[[str], bool], words: tuple[str, str, str], *, force: bool
+) -> None:
+    """See that results may be written to a folder.
+
+    Even `force` only replaces what earlier results could have left: a folder with anything else
+    in it is somebody's own.
+
+    Args:
+        folder: where the results are to lie.
+        is_ours: whether a file of that name could be one of them.
+        words: for the messages: the earlier results, "no result's", and the plural.
+        force: replace earlier results.
 
     Raises:
         InvalidInputError: it exists and may not be replaced.
     """
+    earlier, nobodys, plural = words
     try:
         present = sorted(item.name for item in folder.iterdir())
     except FileNotFoundError:
@@ -95,15 +110,15 @@ def check_folder(folder: Path, *, force: bool) -> None:
         raise InvalidInputError(
             f"{str(folder)!r} cannot be a folder for results: {error.strerror}; choose another"
         ) from error
-    strangers = [name for name in present if name not in FILES.values()]
+    strangers = [name for name in present if not is_ours(name)]
     if strangers and force:
         raise InvalidInputError(
-            f"{str(folder)!r} holds {strangers[0]!r}, which is no summary's; even --force replaces "
-            "only summaries: choose another folder"
+            f"{str(folder)!r} holds {strangers[0]!r}, which is {nobodys}; even --force replaces "
+            f"only {plural}: choose another folder"
         )
     if present and not force:
         raise InvalidInputError(
-            f"{str(folder)!r} exists and is not empty; give --force to replace an earlier summary, "
+            f"{str(folder)!r} exists and is not empty; give --force to replace {earlier}, "
             "or another folder"
         )
 
