@@ -1,6 +1,6 @@
 import pytest
 
-from videomm.config import DecodingConfig, SamplingConfig
+from videomm.config import DecodingConfig, SamplingConfig, SummarizeConfig
 from videomm.errors import InvalidInputError
 
 
@@ -42,3 +42,26 @@ def test_bad_sampling(values, message):
 def test_bad_decoding(values, message):
     with pytest.raises(InvalidInputError, match=message):
         DecodingConfig(**values)
+
+
+def test_default_length_is_15_percent_and_at_most_a_minute():
+    assert SummarizeConfig().budget(100) == pytest.approx(15)
+    assert SummarizeConfig().budget(3600) == 60
+    assert SummarizeConfig(ratio=0.5).budget(3600) == 1800
+    assert SummarizeConfig(seconds=90).budget(60) == 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seconds": 0}, "seconds must be a number above 0"),
+        ({"seconds": float("nan")}, "seconds must be a number above 0"),
+        ({"ratio": 1.5}, "ratio must be above 0 and at most 1"),
+        ({"ratio": 0.0}, "ratio must be above 0 and at most 1"),
+        ({"seconds": 3, "ratio": 0.5}, "give seconds or ratio, not both"),
+        ({"keyframes": 0}, "keyframes must be at least 1"),
+    ],
+)
+def test_wrong_summary_settings_are_named(settings, message):
+    with pytest.raises(InvalidInputError, match=message):
+        SummarizeConfig(**settings)

@@ -9,11 +9,10 @@ from tests.fakes import FakeEncoder
 from videomm import pipeline as pipeline_module
 from videomm.cache import TimelineCache
 from videomm.cli.demo import CLIP
-from videomm.config import DecodingConfig, SamplingConfig
+from videomm.config import DecodingConfig, SamplingConfig, SummarizeConfig
 from videomm.errors import InvalidInputError, VideoNotFoundError
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline
-from videomm.tasks.summarize import SummarizeConfig
 
 VECTORS = {"red": np.eye(16)[0], "green": np.eye(16)[1], "blue": np.eye(16)[2]}
 

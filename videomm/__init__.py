@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videomm.config import ClassifyConfig as ClassifyConfig
     from videomm.config import DecodingConfig as DecodingConfig
     from videomm.config import SamplingConfig as SamplingConfig
+    from videomm.config import SummarizeConfig as SummarizeConfig
     from videomm.encoder import FrameEncoder as FrameEncoder
     from videomm.encoder import load_encoder as load_encoder
     from videomm.errors import VideommError as VideommError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from videomm.hub import save_model as save_model
     from videomm.pipeline import VideoPipeline as VideoPipeline
     from videomm.pipeline import load as load
-    from videomm.tasks.summarize import SummarizeConfig as SummarizeConfig
     from videomm.timeline import build_timeline as build_timeline
     from videomm.types import Answer as Answer
     from videomm.types import Classification as Classification
@@ -52,7 +52,7 @@ _HOMES = {
     "Label": "types",
     "SamplingConfig": "config",
     "Segment": "types",
-    "SummarizeConfig": "tasks.summarize",
+    "SummarizeConfig": "config",
     "Summary": "types",
     "Timeline": "types",
     "TimelineCache": "cache",

@@ -10,6 +10,9 @@ from typing import Any, Self
 from videomm.errors import InvalidInputError
 
 DECODERS = ("auto", "decord", "pyav")
+# How long a summary is where nobody says.
+SUMMARY_RATIO = 0.15
+SUMMARY_MOST_SECONDS = 60.0
 
 
 class Config:
@@ -120,6 +123,41 @@ class ClassifyConfig(Config):
             raise InvalidInputError(f"unknown must be between 0 and 1, got {self.unknown}")
         if self.top is not None and self.top < 1:
             raise InvalidInputError(f"top must be at least 1, got {self.top}")
+
+
+@dataclass(frozen=True)
+class SummarizeConfig(Config):
+    """How short a summary is, and what words it has.
+
+    Attributes:
+        seconds: length of the stretches worth watching, in all; or
+        ratio: the same as a share of the video; 15 %, at most 60 s, where neither is given.
+        keyframes: no more than this; one a scene, from 3 to 9, where not given.
+        bank: a file of concepts in the form of `read_bank`; None takes the one of videomm.
+    """
+
+    seconds: float | None = None
+    ratio: float | None = None
+    keyframes: int | None = None
+    bank: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and self.ratio is not None:
+            raise InvalidInputError("give seconds or ratio, not both")
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
+            raise InvalidInputError(f"seconds must be a number above 0, got {self.seconds!r}")
+        if self.ratio is not None and not 0 < self.ratio <= 1:
+            raise InvalidInputError(f"ratio must be above 0 and at most 1, got {self.ratio!r}")
+        if self.keyframes is not None and self.keyframes < 1:
+            raise InvalidInputError(f"keyframes must be at least 1, got {self.keyframes}")
+
+    def budget(self, duration: float) -> float:
+        """Seconds that the chosen stretches may last, for a video of that many seconds."""
+        if self.seconds is not None:
+            return min(self.seconds, duration)
+        if self.ratio is not None:
+            return self.ratio * duration
+        return min(SUMMARY_RATIO * duration, SUMMARY_MOST_SECONDS)
 
 
 def check_labels(labels: Sequence[str], multi_label: bool = False) -> list[str]:

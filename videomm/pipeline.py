@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from videomm.cache import TimelineCache
-from videomm.config import ClassifyConfig, DecodingConfig, SamplingConfig
+from videomm.config import ClassifyConfig, DecodingConfig, SamplingConfig, SummarizeConfig
 from videomm.errors import InvalidInputError
 from videomm.hub import load_model
 from videomm.models.video_model import VideoModel
@@ -18,7 +18,7 @@ from videomm.tasks.answer import answer_timeline, check_question
 from videomm.tasks.classify import classify_timeline
 from videomm.tasks.concepts import EmbeddedBank, get_bank
 from videomm.tasks.presence import PhraseScorer
-from videomm.tasks.summarize import SummarizeConfig, summarize_timeline
+from videomm.tasks.summarize import summarize_timeline
 from videomm.tasks.vlm import Answerer
 from videomm.timeline import build_timeline, timeline_from_frames
 from videomm.types import Answer, Array, Classification, Summary, Timeline

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from tests.fakes import FakeEncoder
 from tests.render.results import picture
+from videomm.config import SummarizeConfig
 from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import Bank, Calibration, EmbeddedBank, embed_bank
 from videomm.tasks.summarize import (
     NEAR_EQUAL,
     UNSAID,
-    SummarizeConfig,
     clock,
     frame_importance,
     knapsack,
@@ -109,13 +109,6 @@ def test_segments_keep_within_the_budget_and_are_never_none(lengths, seconds, se
     assert all(b >= a - 1e-9 for a, b in itertools.pairwise(ends))
     assert ends[-1] <= timeline.duration + 1e-9
     assert all(0 <= item.score <= 1 for item in result.segments)
-
-
-def test_default_length_is_15_percent_and_at_most_a_minute():
-    assert SummarizeConfig().budget(100) == pytest.approx(15)
-    assert SummarizeConfig().budget(3600) == 60
-    assert SummarizeConfig(ratio=0.5).budget(3600) == 1800
-    assert SummarizeConfig(seconds=90).budget(60) == 60
 
 
 def test_one_long_scene_contributes_its_best_stretch():
@@ -250,22 +243,6 @@ def test_another_encoders_timeline_is_refused():
     timeline = make_timeline(shots(6), encoder="other@1")
     with pytest.raises(InvalidInputError, match="made by other@1, this model reads fake@0"):
         summarize_timeline(timeline, MODEL, bank=make_bank())
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"seconds": 0}, "seconds must be a number above 0"),
-        ({"seconds": float("nan")}, "seconds must be a number above 0"),
-        ({"ratio": 1.5}, "ratio must be above 0 and at most 1"),
-        ({"ratio": 0.0}, "ratio must be above 0 and at most 1"),
-        ({"seconds": 3, "ratio": 0.5}, "give seconds or ratio, not both"),
-        ({"keyframes": 0}, "keyframes must be at least 1"),
-    ],
-)
-def test_wrong_settings_are_named(settings, message):
-    with pytest.raises(InvalidInputError, match=message):
-        SummarizeConfig(**settings)
 
 
 def test_clock():

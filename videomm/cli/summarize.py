@@ -72,11 +72,12 @@ def command(
     """
     output = Output(as_json=as_json, quiet=quiet)
     settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
-    from videomm.tasks.concepts import read_bank
-    from videomm.tasks.summarize import SummarizeConfig
+    from videomm.config import SummarizeConfig
 
-    # Wrong usage is said once, before any video is looked at.
+    # Wrong usage is said once, before anything is loaded.
     config = SummarizeConfig(seconds=seconds, ratio=ratio, keyframes=keyframes, bank=bank)
+    from videomm.tasks.concepts import read_bank
+
     read_bank(bank)
     videos = [item.path if isinstance(item, EmptyFolder) else item for item in expand_paths(paths)]
     folders = result_folders(videos, out) if out is not None else {}

@@ -10,15 +10,13 @@ from itertools import groupby
 import numpy as np
 from PIL import Image
 
-from videomm.config import Config
+from videomm.config import SummarizeConfig
 from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import EmbeddedBank, describe, get_bank
 from videomm.tasks.scenes import find_scenes, frame_weights
 from videomm.types import Array, Keyframe, Segment, Summary, Timeline, clock
 
-DEFAULT_RATIO = 0.15
-DEFAULT_MOST_SECONDS = 60.0
 LEAST_KEYFRAMES, MAX_KEYFRAMES = 3, 9
 # Frames with at least this cosine show the same thing.
 NEAR_EQUAL = 0.85
@@ -29,41 +27,6 @@ UNSAID = "Nothing recognised with confidence."
 _FLAT_DEVIATION = 8.0
 # Shorter pieces are no use in a reel.
 _LEAST_STRETCH = 0.5
-
-
-@dataclass(frozen=True)
-class SummarizeConfig(Config):
-    """How short a summary is, and what words it has.
-
-    Attributes:
-        seconds: length of the stretches worth watching, in all; or
-        ratio: the same as a share of the video; 15 %, at most 60 s, where neither is given.
-        keyframes: no more than this; one a scene, from 3 to 9, where not given.
-        bank: a file of concepts in the form of `read_bank`; None takes the one of videomm.
-    """
-
-    seconds: float | None = None
-    ratio: float | None = None
-    keyframes: int | None = None
-    bank: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.seconds is not None and self.ratio is not None:
-            raise InvalidInputError("give seconds or ratio, not both")
-        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            raise InvalidInputError(f"seconds must be a number above 0, got {self.seconds!r}")
-        if self.ratio is not None and not 0 < self.ratio <= 1:
-            raise InvalidInputError(f"ratio must be above 0 and at most 1, got {self.ratio!r}")
-        if self.keyframes is not None and self.keyframes < 1:
-            raise InvalidInputError(f"keyframes must be at least 1, got {self.keyframes}")
-
-    def budget(self, duration: float) -> float:
-        """Seconds that the chosen stretches may last, for a video of that many seconds."""
-        if self.seconds is not None:
-            return min(self.seconds, duration)
-        if self.ratio is not None:
-            return self.ratio * duration
-        return min(DEFAULT_RATIO * duration, DEFAULT_MOST_SECONDS)
 
 
 def summarize_timeline(
