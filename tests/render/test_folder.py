@@ -136,6 +136,26 @@ if __name__ == "__main__":
     assert names_in(tmp_path) == ["a.mp4", "run.py"]
 
 
+def test_what_a_killed_run_left_goes_and_what_lives_stays(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from videomm.render.folder import replacing_folder\n"
+        "with replacing_folder(Path(sys.argv[1])) as aside:\n"
+        "    (aside / 'half').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "out"], check=False)
+    (left,) = names_in(tmp_path)
+    assert left.startswith(".out.")
+    (tmp_path / ".out.mine.part").mkdir()
+    with folder_module.replacing_folder(tmp_path / "out") as living:
+        write(tmp_path / "out")
+        assert names_in(tmp_path) == sorted([".out.mine.part", living.name, "out"])
+        (living / "summary.json").write_text("{}")
+    assert names_in(tmp_path) == [".out.mine.part", "out"]
+
+
 def test_places_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="cannot be a folder for results: Not a directory"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ from videomm.render.reel import write_reel
 from videomm.render.storyboard import draw_storyboard
 from videomm.render.webvtt import chapters_vtt, descriptions_vtt
 from videomm.types import Summary, Timeline
+
+try:
+    import fcntl
+except ImportError:  # Windows: folders of killed runs stay there
+    fcntl = None  # type: ignore[assignment]
 
 FILES = {
     "storyboard": "storyboard.jpg",
@@ -138,18 +144,23 @@ def _write_texts(summary: Summary, timeline: Timeline, folder: Path) -> None:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that takes its place at the end, or vanishes on any error."""
+    """A new folder beside `target` that takes its place at the end, or vanishes on any error.
+
+    What killed runs left beside `target` goes as well.
+    """
     target = Path(os.path.abspath(target))
-    aside = old = None
+    aside = old = lock = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        lock = _lock(aside)
         yield aside
         aside.chmod(0o777 & ~_umask())
         if target.exists():
             old = aside.with_suffix(".old")
             target.rename(old)
         aside.rename(target)
+        _remove_leftovers(target)
     except OSError as error:
         if isinstance(error, VideommError):
             raise
@@ -165,6 +176,34 @@ def replacing_folder(target: Path) -> Iterator[Path]:
                 old.rename(target)
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Hold a folder until its descriptor is closed, by this process or by its end.
+
+    Returns:
+        The descriptor; None where another process holds the folder, or locks are not to be had.
+    """
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the folders of killed runs: those that nobody holds."""
+    name = re.compile(rf"\.{re.escape(target.name)}\.\w{{8}}\.(part|old)")
+    for path in target.parent.iterdir():
+        if name.fullmatch(path.name) and (lock := _lock(path)) is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
 
 
 def _umask() -> int:
