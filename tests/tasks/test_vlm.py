@@ -50,17 +50,6 @@ def make_tokenizer():
     )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def num2words():
-    """What SmolVLM's processor asks for to tell lengths of videos; frames come as pictures here."""
-    from transformers.models.smolvlm import processing_smolvlm
-
-    with pytest.MonkeyPatch.context() as patch:
-        if not processing_smolvlm.num2words:
-            patch.setattr(processing_smolvlm, "num2words", str)
-        yield
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A model folder as one downloads it: safetensors, processor, chat template."""

@@ -67,7 +67,8 @@ class Answerer:
         except ImportError as error:
             # Some processors have requirements of their own, which transformers names.
             raise ModelNotAvailableError(
-                f"the answerer {name!r} needs another package: {str(error).strip()[:200]}"
+                f"the answerer {name!r} needs another package: {str(error).strip()[:200]}; "
+                "try pip install 'videomm[vlm]'"
             ) from error
         except Exception as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
