@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from videomm.cli import classify, options, summarize
+from videomm.cli import ask, classify, options, summarize
 from videomm.cli.output import Output
 
 CLIP = Path(__file__).parent.parent / "assets" / "demo.mp4"
@@ -20,10 +20,11 @@ LABELS = (
     "a man with a camera",
     "a football match",
 )
+QUESTION = "When does the cat appear?"
 
 
 def command(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
-    """Classify and sum up the clip that comes with videomm, to see that everything works.
+    """Classify, sum up and question the clip that comes with videomm.
 
     Example: videomm demo
     """
@@ -38,11 +39,12 @@ def command(as_json: options.Json = False, quiet: options.Quiet = False) -> None
     with tempfile.TemporaryDirectory() as folder:
         pipeline.cache = TimelineCache(folder)
         classify.show(pipeline.classify(CLIP, LABELS, ClassifyConfig()), output)
-        if not as_json:
-            output.text()
+        output.text()
         summarize.show(pipeline.summarize(CLIP, out=page), output)
-    if not as_json:
-        output.text("\nThe same on your own files:")
-        output.text(f'  videomm classify {CLIP} --labels "a cat,a dog"')
-        output.text(f"  videomm summarize {CLIP} --out summary/")
+        output.text()
+        ask.show([pipeline.ask(CLIP, QUESTION)], output)
+    output.text("\nThe same on your own files:")
+    output.text(f'  videomm classify {CLIP} --labels "a cat,a dog"')
+    output.text(f"  videomm summarize {CLIP} --out summary/")
+    output.text(f'  videomm ask {CLIP} "{QUESTION}"')
     raise typer.Exit(output.exit_code)

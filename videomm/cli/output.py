@@ -46,8 +46,9 @@ class Output:
         print(json.dumps(values, allow_nan=False), flush=True)
 
     def text(self, line: str | Text = "") -> None:
-        """Print one line for people."""
-        self._console.print(line)
+        """Print one line for people; with JSON there are none."""
+        if not self.as_json:
+            self._console.print(line)
 
     def error(self, path: str, error: VideommError) -> None:
         """Print what went wrong with one file, and remember that something did."""
