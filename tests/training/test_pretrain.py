@@ -108,7 +108,12 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
         fields = {**vars(data), "views": [maps, maps], "val_views": {"crop": maps}}
         data = PretrainData(**fields)
     config = PretrainConfig(
-        steps=3, batch_size=8, train_tail=train_tail, measure_every=1, warmup_steps=1
+        steps=3,
+        batch_size=8,
+        train_tail=train_tail,
+        tail_start=1,
+        measure_every=1,
+        warmup_steps=1,
     )
     with pytest.raises(KeyboardInterrupt):
         pretrain(new_tower(), data, tmp_path / "part.pt", config)

@@ -37,7 +37,7 @@ from videomm.training.text_tower import pooled_states
 class AlignConfig:
     """Settings of the alignment stage."""
 
-    steps: int = 80
+    steps: int = 250
     batch_size: int = 384  # images, and as many texts
     open_texts: int = 96  # further texts a step, for the distillation loss alone
     lr: float = 2e-4
@@ -45,7 +45,7 @@ class AlignConfig:
     warmup_steps: int = 10
     distill_weight: float = 5.0
     label_weight: float = 1.0
-    measure_every: int = 20
+    measure_every: int = 50
     seed: int = 0
 
 
@@ -102,9 +102,8 @@ def states_by_length(tower: TextTransformer, ids: Tensor, chunk: int = 128) -> T
     """Text states (N, width) in order, computed in chunks of like length, so that a long caption
     does not pad all the others."""
     order = torch.argsort((ids != tower.pad_id).sum(1))
-    with torch.autocast("cpu", torch.bfloat16):
-        parts = [pooled_states(tower, trim_padding(ids[rows])) for rows in order.split(chunk)]
-    return torch.cat(parts).float()[torch.argsort(order)]
+    parts = [pooled_states(tower, trim_padding(ids[rows])) for rows in order.split(chunk)]
+    return torch.cat(parts)[torch.argsort(order)]
 
 
 def label_texts(data: PretrainData, generator: torch.Generator) -> list[Tensor]:

@@ -23,7 +23,7 @@ from videomm.training.text_tower import pooled_states
 class DistillConfig:
     """Settings of the distillation stage; steps follow from epochs and the amount of text."""
 
-    epochs: int = 2
+    epochs: int = 6
     batch_size: int = 512
     lr: float = 5e-4
     table_lr_ratio: float = 0.3  # rare words must not wander off from where the teacher put them
@@ -119,16 +119,15 @@ def distill(
             rate = learning_rate(step, total, config.lr, config.warmup_steps)
             group["lr"] = rate * group["ratio"]
         target = torch.from_numpy(teacher[rows.numpy()]).float()
-        with torch.autocast("cpu", torch.bfloat16):
-            student = pooled_states(tower, trim_padding(ids[rows]))
-        loss = distillation_loss(student.float(), target, config.relational_weight)
+        student = pooled_states(tower, trim_padding(ids[rows]))
+        loss = distillation_loss(student, target, config.relational_weight)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
             with torch.no_grad():
-                cosine = F.cosine_similarity(student.float(), target).mean().item()
+                cosine = F.cosine_similarity(student, target).mean().item()
             report("distill", step=step, of=total, loss=loss.item(), cosine=round(cosine, 4))
         if (step + 1) % config.save_every == 0 or step + 1 == total:
             state = {"tower": tower.state_dict(), "step": step + 1}

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +24,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 
 from videomm.training.image_data import ImageArchive, ImageRow
-from videomm.training.progress import report
+from videomm.training.progress import keep_freed_memory, report
 
 BACKBONE = "mobilenetv2_100"
 BACKBONE_FILE = "weights/mobilenetv2_google_fp32.safetensors"
@@ -37,27 +37,31 @@ BACKBONE_CLASSES = 1001  # class 0 is "background"
 IMAGE_SIZE = 224
 MEAN = STD = (0.5, 0.5, 0.5)  # the backbone's x / 127.5 - 1, in open_clip's terms
 TAIL_BLOCK = 5  # blocks before this one are frozen and cached; this one on is trained
-EVAL_VIEW = "crop"  # what the folder's preprocessing gives
-VIEWS = (EVAL_VIEW, "random1")  # a further name is a further random view
+# All of a picture is seen, if a little squeezed: half of a wide frame is lost to a middle square.
+RESIZE_MODE = "squash"
+EVAL_VIEW = "squash"  # what the folder's preprocessing gives
+VIEWS = ("crop", EVAL_VIEW, *(f"random{number}" for number in range(1, 7)))
 SHARD = 512  # rows a file
+BATCH = 8  # images that stay near the processor between layers; 32 run at half the speed
 SEED = 0
-RESIZE_MODE = "shortest"
 
 Transform = Callable[[Image.Image], Tensor]
 
 
-def eval_transform() -> Transform:
+def eval_transform(resize_mode: str = RESIZE_MODE) -> Transform:
     """open_clip's own inference transform, as the exported folder asks for it."""
     cfg = PreprocessCfg(
-        size=IMAGE_SIZE, mean=MEAN, std=STD, interpolation="bicubic", resize_mode=RESIZE_MODE
+        size=IMAGE_SIZE, mean=MEAN, std=STD, interpolation="bicubic", resize_mode=resize_mode
     )
     return cast(Transform, image_transform_v2(cfg, is_train=False))
 
 
 def view_transform(view: str) -> Transform:
     """The transform of a view: RGB image to float32 (3, 224, 224) in [-1, 1]."""
-    if view == EVAL_VIEW:
-        return eval_transform()
+    if view == "crop":
+        return eval_transform("shortest")
+    if view == "squash":
+        return eval_transform("squash")
     augment = transforms.Compose(
         [
             transforms.RandomResizedCrop(
@@ -132,18 +136,52 @@ def run_stem(trunk: nn.Module, images: Tensor) -> Tensor:
     return cast(Tensor, hidden)
 
 
+def fused_stem(trunk: nn.Module) -> Callable[[Tensor], Tensor]:
+    """`run_stem` with batch norm and activations folded into the convolutions: twice as fast."""
+    example = torch.zeros(8, 3, IMAGE_SIZE, IMAGE_SIZE).contiguous(
+        memory_format=torch.channels_last
+    )
+
+    class Stem(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk = trunk
+
+        def forward(self, images: Tensor) -> Tensor:
+            return run_stem(self.trunk, images)
+
+    with torch.no_grad():
+        traced = torch.jit.freeze(torch.jit.trace(Stem().eval(), example))
+        return cast(Callable[[Tensor], Tensor], torch.jit.optimize_for_inference(traced))
+
+
 def tail_parts(trunk: nn.Module) -> list[nn.Module]:
     """The trained layers in order: the last blocks, then the last convolution and its norm."""
     blocks = list(cast(nn.Sequential, trunk.blocks))[TAIL_BLOCK:]
     return [*blocks, cast(nn.Module, trunk.conv_head), cast(nn.Module, trunk.bn2)]
 
 
-def run_tail(trunk: nn.Module, maps: Tensor) -> Tensor:
-    """The trained part: cached feature maps to pooled features (B, 1280)."""
+def run_tail(trunk: Any, maps: Tensor) -> Tensor:
+    """The trained part: cached feature maps (B, 96, 14, 14) to pooled features (B, 1280).
+
+    Batch norm with fixed statistics is a gain and a bias, which go into the convolution: training
+    is a sixth faster on a CPU than with layers of their own.
+    """
+
+    def layer(hidden: Tensor, conv: nn.Conv2d, norm: Any, *, active: bool) -> Tensor:
+        gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        weight = conv.weight * gain.view(-1, 1, 1, 1)
+        bias = norm.bias - norm.running_mean * gain
+        output = F.conv2d(hidden, weight, bias, conv.stride, conv.padding, 1, conv.groups)
+        return F.relu6(output) if active else output
+
     hidden = maps
-    for part in tail_parts(trunk):
-        hidden = part(hidden)
-    return cast(Tensor, trunk.global_pool(hidden))  # type: ignore[operator]
+    for block in (block for stage in list(trunk.blocks)[TAIL_BLOCK:] for block in stage):
+        wide = layer(hidden, block.conv_pw, block.bn1, active=True)
+        wide = layer(wide, block.conv_dw, block.bn2, active=True)
+        narrow = layer(wide, block.conv_pwl, block.bn3, active=False)
+        hidden = narrow + hidden if block.has_skip else narrow
+    return layer(hidden, trunk.conv_head, trunk.bn2, active=True).mean((2, 3))
 
 
 @torch.no_grad()
@@ -152,8 +190,7 @@ def cache_shards(
 ) -> None:
     """Run a model over one part of a data set; each 512 rows become one float16 ``.npy``.
 
-    A shard that is there is complete and is kept: it is renamed into place at the end. All in
-    float32: in bfloat16 the folded weights' wide ranges move pooled features by a cosine of 0.02.
+    A shard that is there is complete and is kept: it is renamed into place at the end.
 
     Args:
         model: Images (B, 3, 224, 224) to outputs.
@@ -168,7 +205,7 @@ def cache_shards(
         if path.exists():
             continue
         rows = Subset(dataset, range(start, min(start + SHARD, len(dataset))))
-        outputs = [model(batch).half().numpy() for batch in iterate_views(rows, 32)]
+        outputs = [model(batch).half().numpy() for batch in iterate_views(rows, BATCH)]
         unfinished = path.with_suffix(".part.npy")
         np.save(unfinished, np.concatenate(outputs))
         unfinished.replace(path)
@@ -194,14 +231,15 @@ def cache_part(
 ) -> None:
     """One process's part of `cache_features`: on one thread, as threads wait for each other."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     archive, folder = ImageArchive(data), work / "features"
-    trunk = build_backbone(data)
+    stem = fused_stem(build_backbone(data))
     for view in VIEWS:
-        for split, rows in (("train", train), ("val", val)):
+        for split, rows in (("val", val), ("train", train)):
             if split == "val" and view != EVAL_VIEW:
                 continue
             dataset = ViewDataset(archive, rows, view, SEED)
-            cache_shards(partial(run_stem, trunk), dataset, folder / f"{split}_{view}", *part)
+            cache_shards(stem, dataset, folder / f"{split}_{view}", *part)
 
 
 def cache_features(

@@ -36,12 +36,12 @@ class PretrainConfig:
     texts_per_image: int = 2
     train_tail: bool = False
     lr: float = 2e-3
-    tail_lr_ratio: float = 0.05
+    tail_lr: float = 2e-3  # a step's share of each tensor's root mean square
+    tail_start: int = 50  # steps for the head alone, so that the tail gets useful gradients
     map_lr_ratio: float = 1.0
     warmup_steps: int = 20
     weight_decay: float = 0.05
-    noise: float = 0.1  # of each channel's deviation
-    cell_dropout: float = 0.1
+    noise: float = 0.1  # of each pooled feature's deviation
     feature_dropout: float = 0.2  # of pooled features
     soft_weight: float = 0.5
     label_weight: float = 1.0
@@ -75,6 +75,7 @@ class ImageTower(nn.Module):
 
     def pool(self, maps: Tensor) -> Tensor:
         """Cached feature maps (B, 96, 14, 14) to pooled features (B, 1280)."""
+        maps = maps.contiguous(memory_format=torch.channels_last)
         return run_tail(cast(nn.Module, self.visual.trunk), maps)
 
     def head(self, pooled: Tensor) -> Tensor:
@@ -112,23 +113,11 @@ class PretrainData:
     validation: ValidationSet
 
 
-def perturb(inputs: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
-    """Noise, and for feature maps left-right flips and dropped cells, on float32 inputs.
-
-    A flipped feature map is nearly the flipped picture's: the filters' own asymmetry is what the
-    trained layers have to get used to.
-    """
-    deviation = inputs.transpose(0, 1).flatten(1).std(1)
-    noise = torch.randn(inputs.shape, generator=generator) * config.noise
-    if inputs.ndim == 2:
-        keep = torch.rand(inputs.shape, generator=generator) >= config.feature_dropout
-        return (inputs + noise * deviation) * keep / (1 - config.feature_dropout)
-    inputs = inputs + noise * deviation.view(1, -1, 1, 1)
-    flip = torch.rand(len(inputs), generator=generator) < 0.5
-    inputs[flip] = inputs[flip].flip(-1)
-    shape = (len(inputs), 1, *inputs.shape[2:])
-    keep = torch.rand(shape, generator=generator) >= config.cell_dropout
-    return inputs * keep
+def perturb(pooled: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
+    """Noise and dropout on pooled features, float32 (B, 1280)."""
+    noise = torch.randn(pooled.shape, generator=generator) * config.noise
+    keep = torch.rand(pooled.shape, generator=generator) >= config.feature_dropout
+    return (pooled + noise * pooled.detach().std(0)) * keep / (1 - config.feature_dropout)
 
 
 @torch.no_grad()
@@ -138,8 +127,7 @@ def pool_views(tower: ImageTower, view: npt.NDArray[np.float16]) -> npt.NDArray[
     parts = []
     for start in range(0, len(view), 256):
         maps = torch.from_numpy(view[start : start + 256]).float()
-        pooled = tower.pool(maps.contiguous(memory_format=torch.channels_last))
-        parts.append(pooled.half().numpy())
+        parts.append(tower.pool(maps).half().numpy())
     return np.concatenate(parts)
 
 
@@ -161,18 +149,33 @@ def validate(tower: ImageTower, data: PretrainData) -> dict[str, dict[str, float
 
 
 def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str, object]]:
-    """Head, text map and scales, and where it is trained the backbone's tail."""
+    """Head, text map and scales, and where it is trained the backbone's tail.
+
+    Batch norm is folded into the tail's weights, whose sizes differ by a factor of a hundred. Adam
+    moves every weight by about its learning rate, so each tensor has a rate of its own size.
+    """
     tail = [p for p in tower.visual.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
     head = list(tower.visual.head.parameters())  # type: ignore[union-attr]
     scales = [tower.log_scale, tower.log_soft_scale]
-    decay = config.weight_decay
+
+    def group(
+        parameters: list[nn.Parameter], peak: float, decay: float = 0.0, first_step: int = 0
+    ) -> dict[str, object]:
+        settings = {"weight_decay": decay, "peak": peak, "first_step": first_step}
+        return {"params": parameters, **settings}
+
     return [
-        {"params": [p for p in head if p.ndim > 1], "ratio": 1.0, "weight_decay": decay},
-        {"params": [p for p in head if p.ndim <= 1], "ratio": 1.0, "weight_decay": 0.0},
-        {"params": [tower.text_map], "ratio": config.map_lr_ratio, "weight_decay": 0.0},
-        {"params": scales, "ratio": 1.0, "weight_decay": 0.0},
-        {"params": tail, "ratio": config.tail_lr_ratio, "weight_decay": 0.0},
+        group([p for p in head if p.ndim > 1], config.lr, config.weight_decay),
+        group([p for p in head if p.ndim <= 1], config.lr),
+        group([tower.text_map], config.lr * config.map_lr_ratio),
+        group(scales, config.lr),
+        *(group([p], config.tail_lr * size_of(p), first_step=config.tail_start) for p in tail),
     ]
+
+
+def size_of(parameter: Tensor) -> float:
+    """Root mean square of its elements."""
+    return float(parameter.detach().square().mean().sqrt())
 
 
 def set_trainable(tower: ImageTower, train_tail: bool) -> None:
@@ -193,11 +196,9 @@ def batch_loss(
     picks = torch.randint(len(data.views), (len(rows),), generator=generator).tolist()
     pairs = list(zip(picks, rows.tolist(), strict=True))
     inputs = torch.from_numpy(np.stack([data.views[v][r] for v, r in pairs])).float()
-    inputs = perturb(inputs, config, generator)
-    if inputs.ndim == 4:
-        pooled = tower.pool(inputs.contiguous(memory_format=torch.channels_last))
-        inputs = F.dropout(pooled, config.feature_dropout)
-    image = tower.head(inputs)
+    if config.train_tail:
+        inputs = tower.pool(inputs)
+    image = tower.head(perturb(inputs, config, generator))
     texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
     loss = contrastive_loss(image, tower.map_text(data.sentences[texts]), positives, tower.scale)
     if config.soft_weight:
@@ -262,8 +263,10 @@ def pretrain(
         generator.manual_seed(config.seed * 1_000_003 + step)
         torch.manual_seed(config.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
-            rate = learning_rate(step, config.steps, config.lr, config.warmup_steps)
-            group["lr"] = rate * group["ratio"]
+            since = step - group["first_step"]
+            total = config.steps - group["first_step"]
+            rate = learning_rate(since, total, group["peak"], config.warmup_steps)
+            group["lr"] = rate if since >= 0 else 0.0
         tower.eval()  # batch norm keeps its folded statistics
         tower.visual.head.train()  # type: ignore[union-attr]
         loss = batch_loss(tower, data, config, generator)

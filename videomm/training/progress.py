@@ -1,7 +1,8 @@
-"""Small services every stage needs: JSON lines on stderr, seeds, atomic saves."""
+"""Small services every stage needs: JSON lines on stderr, seeds, memory, atomic saves."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 START_SECONDS = time.monotonic()
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 def report(stage: str, **values: object) -> None:
@@ -27,6 +29,19 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what big tensors free, where there is a glibc.
+
+    It would hand the pages back and fault them in again at the next step, which takes a third of
+    a training step and half of the feature cache's time.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def save_atomic(value: Any, path: Path) -> None:

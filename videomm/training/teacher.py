@@ -62,8 +62,7 @@ def encode(tokenizer: Any, model: Any, texts: Sequence[str], batch_size: int = 2
             max_length=64,
             return_tensors="pt",
         )
-        with torch.autocast("cpu", torch.bfloat16):
-            states = model(**batch).last_hidden_state.float()
+        states = model(**batch).last_hidden_state
         mask = batch["attention_mask"].unsqueeze(-1).float()
         pooled = (states * mask).sum(1) / mask.sum(1)
         output[torch.tensor(rows)] = torch.nn.functional.normalize(pooled, dim=-1)

@@ -3,7 +3,9 @@
     python -m videomm.training.tiny --data DIR --work DIR --out videomm/weights/tiny
 
 Every stage keeps its result (or its state, while it runs) under ``--work``; a second call goes on
-where the first one stopped. Progress goes to stderr as JSON lines. Seeds are fixed.
+where the first one stopped. Progress goes to stderr as JSON lines. Seeds are fixed. With ``--text
+FOLDER`` the text tower starts from an earlier version of the folder, and its distillation, the
+longest stage, is left out.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from open_clip.transformer import TextTransformer
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from videomm.training.align import AlignConfig, AlignData, TowerPair, align
-from videomm.training.distill import DistillConfig, distill, fidelity
-from videomm.training.export import build_clip, check_export, export
+from videomm.training.align import AlignConfig, AlignData, TowerPair, align, validation_rows
+from videomm.training.distill import DistillConfig, distill, embed_ids, fidelity
+from videomm.training.export import WEIGHTS_FILE, build_clip, check_export, export
 from videomm.training.features import (
     EVAL_VIEW,
     SEED,
@@ -51,7 +54,7 @@ from videomm.training.pretrain import (
     pool_views,
     pretrain,
 )
-from videomm.training.progress import report, seed_everything
+from videomm.training.progress import keep_freed_memory, report, seed_everything
 from videomm.training.teacher import cache_teacher, load_teacher
 from videomm.training.text_data import TextCorpus, build_corpus
 from videomm.training.text_tower import (
@@ -73,19 +76,38 @@ class TinyConfig:
 
     Attributes:
         text: Distillation of the sentence encoder.
-        first_head: A short training of the head, so that the tail gets useful gradients.
-        tail: Training of the backbone's last blocks and the head on feature maps. Off by default:
-            at the rates tried (tail rate 4e-4) it cost validation figures.
-        head: Training of the head on pooled features.
+        tail: Training of the backbone's last blocks and the head on feature maps.
+        head: Further training of the head on the trained tail's pooled features.
         align: Training of both towers together.
+        refine: Training of the head alone against the final text tower, which stays as it is.
         processes: Processes for the feature cache.
     """
 
     text: DistillConfig = field(default_factory=DistillConfig)
-    first_head: PretrainConfig = field(default_factory=PretrainConfig)
-    tail: PretrainConfig = field(default_factory=lambda: PretrainConfig(steps=0, train_tail=True))
-    head: PretrainConfig = field(default_factory=PretrainConfig)
+    tail: PretrainConfig = field(
+        default_factory=lambda: PretrainConfig(
+            steps=1000,
+            batch_size=384,
+            lr=1e-3,
+            map_lr_ratio=0.3,
+            noise=0.0,
+            soft_weight=0.75,
+            train_tail=True,
+        )
+    )
+    head: PretrainConfig = field(
+        default_factory=lambda: PretrainConfig(steps=300, lr=5e-4, measure_every=100)
+    )
     align: AlignConfig = field(default_factory=AlignConfig)
+    refine: PretrainConfig = field(
+        default_factory=lambda: PretrainConfig(
+            steps=100,
+            lr=2e-4,
+            map_lr_ratio=0.0,
+            soft_weight=0.0,
+            measure_every=100,
+        )
+    )
     processes: int = 2
 
 
@@ -96,10 +118,15 @@ class TinyRun:
         data: The data folder.
         work: Where stages keep their results.
         config: Settings.
+        text_folder: A model folder of this recipe whose text tower is the start, so that nothing
+            is distilled; None distils the sentence encoder.
     """
 
-    def __init__(self, data: Path, work: Path, config: TinyConfig) -> None:
+    def __init__(
+        self, data: Path, work: Path, config: TinyConfig, text_folder: Path | None = None
+    ) -> None:
         self.data, self.work, self.config = data, work, config
+        self.text_folder = text_folder
         self.vocabulary = load_source_vocabulary()
         self.pieces = trim_vocabulary(self.vocabulary)
         self.text_config = TextTowerConfig(vocab_size=len(self.pieces))
@@ -118,9 +145,15 @@ class TinyRun:
         return cache_teacher(self.corpus.all_texts, self.work / "teacher")
 
     def distill_text(self, teacher: npt.NDArray[np.float16]) -> TextTransformer:
-        """Stage 2: the text tower learns the sentence encoder."""
+        """Stage 2: the text tower learns the sentence encoder, or is taken as given."""
         seed_everything(SEED)
         tower = build_text_tower(self.text_config, EMBED_DIM)
+        if self.text_folder is not None:
+            state = load_file(self.text_folder / WEIGHTS_FILE)
+            parts = (name for name in state if name.startswith("text."))
+            tower.load_state_dict({p.removeprefix("text."): state[p].float() for p in parts})
+            self.report_fidelity("given text tower", tower, teacher)
+            return tower
         checkpoint = self.work / "distill.pt"
         if not checkpoint.exists():
             tokenizer, model = load_teacher()
@@ -150,7 +183,7 @@ class TinyRun:
         cache_features(self.data, self.work, self.train, self.val, processes=self.config.processes)
 
     def train_images(self, teacher: npt.NDArray[np.float16]) -> tuple[ImageTower, PretrainData]:
-        """Stages 4 to 6: a first head, then the last blocks with it, then the head for long.
+        """Stages 4 and 5: the last blocks with the head, then the head alone in larger batches.
 
         Returns:
             The trained tower, and the pooled features and texts it was trained on.
@@ -161,11 +194,9 @@ class TinyRun:
         trunk.load_state_dict(build_backbone(self.data).state_dict())
         tower = ImageTower(cast(nn.Module, clip.visual), teacher.shape[1], EMBED_DIM)
         data = self.pretrain_data(teacher, self.pool_all(tower, "pooled_first"))
-        if self.config.tail.steps:
-            pretrain(tower, data, self.work / "first_head.pt", self.config.first_head)
-            maps = self.all_maps()
-            pretrain(tower, replace(data, **maps), self.work / "tail.pt", self.config.tail)
-            data = replace(data, **self.pool_all(tower, "pooled"))
+        maps = replace(data, **self.all_maps())
+        pretrain(tower, maps, self.work / "tail.pt", self.config.tail)
+        data = replace(data, **self.pool_all(tower, "pooled"))
         pretrain(tower, data, self.work / "head.pt", self.config.head)
         return tower, data
 
@@ -230,13 +261,28 @@ class TinyRun:
         data: PretrainData,
         teacher: npt.NDArray[np.float16],
     ) -> None:
-        """Stage 7: both towers together; the text map becomes the text tower's projection."""
+        """Stage 6: both towers together; the text map becomes the text tower's projection."""
         with torch.no_grad():
             cast(Tensor, text_tower.text_projection).copy_(images.text_map)
         aligned = AlignData(data, self.ids, teacher, len(self.corpus.train))
         pair = TowerPair(text_tower, images)
         align(pair, aligned, self.work / "align.pt", self.config.align, self.config.head)
         self.report_fidelity("align", text_tower, teacher)
+
+    def refine_head(
+        self, text_tower: TextTransformer, images: ImageTower, data: PretrainData
+    ) -> None:
+        """Stage 7: the head once more, against the text tower as it has become."""
+        rows = [*data.pairs.text_rows, *(labels.rows.flatten() for labels in data.label_sets)]
+        used = torch.cat([torch.as_tensor(part) for part in rows]).unique()
+        used = torch.cat([used, validation_rows(data)]).unique()
+        states = torch.zeros(len(self.ids), data.sentences.shape[1])
+        states[used] = embed_ids(text_tower, self.ids[used])
+        with torch.no_grad():
+            images.text_map.copy_(cast(Tensor, text_tower.text_projection))
+        pretrain(
+            images, replace(data, sentences=states), self.work / "refine.pt", self.config.refine
+        )
 
     def write(self, out: Path, text_tower: TextTransformer, images: ImageTower) -> None:
         """Stage 8: the folder, checked against the trained towers."""
@@ -264,6 +310,7 @@ class TinyRun:
         self.cache_images()
         images, data = self.train_images(teacher)
         self.align_towers(text_tower, images, data, teacher)
+        self.refine_head(text_tower, images, data)
         self.write(out, text_tower, images)
 
 
@@ -275,6 +322,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--work", type=Path, required=True, help="where stages keep results")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
+    parser.add_argument(
+        "--text", type=Path, help="an earlier model folder whose text tower is the start"
+    )
     parser.add_argument("--threads", type=int, default=0, help="torch threads (0: torch decides)")
     return parser.parse_args(arguments)
 
@@ -284,7 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    TinyRun(options.data, options.work, TinyConfig()).run(options.out)
+    keep_freed_memory()
+    TinyRun(options.data, options.work, TinyConfig(), options.text).run(options.out)
     return 0
 
 
