@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ from open_clip.transform import (
     ResizeKeepRatio,
     image_transform_v2,
 )
+from PIL import Image
 from torch import nn
-from torchvision.transforms import Compose, Normalize, Resize, ToTensor, v2
+from torchvision.transforms import (
+    Compose,
+    InterpolationMode,
+    Normalize,
+    Resize,
+    ToTensor,
+    v2,
+)
 
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
 from videomm.types import Array
@@ -266,17 +275,54 @@ def _tensor_transform(preprocess: dict[str, Any]) -> tuple[Compose, Normalize]:
 
 
 def _tensor_resize(step: Resize | ResizeKeepRatio) -> Callable[[torch.Tensor], torch.Tensor]:
-    if isinstance(step, Resize):
-        resize: v2.Resize = v2.Resize(step.size, step.interpolation, antialias=True)
-        return resize
-
-    def keep_ratio(images: torch.Tensor) -> torch.Tensor:
-        ratios = [have / want for have, want in zip(images.shape[-2:], step.size, strict=True)]
+    def size_of(have: tuple[int, int]) -> tuple[int, int]:
+        if isinstance(step, Resize):
+            if not isinstance(step.size, int) and len(step.size) == 2:
+                return step.size[0], step.size[1]
+            short = step.size if isinstance(step.size, int) else step.size[0]
+            # As torchvision: the longer side is cut off, not rounded.
+            return (
+                (short, int(short * have[1] / have[0]))
+                if have[0] <= have[1]
+                else (int(short * have[0] / have[1]), short)
+            )
+        ratios = [one / want for one, want in zip(have, step.size, strict=True)]
         ratio = max(ratios) if step.longest else min(ratios)
-        size = [round(have / ratio) for have in images.shape[-2:]]
-        return v2.functional.resize(images, size, step.interpolation, antialias=True)
+        return round(have[0] / ratio), round(have[1] / ratio)
 
-    return keep_ratio
+    def resize(images: torch.Tensor) -> torch.Tensor:
+        have = (images.shape[-2], images.shape[-1])
+        size = size_of(have)
+        if _pillow_goes_down_first(have, size, step.interpolation):
+            images = v2.functional.resize(
+                images, [size[0], have[1]], step.interpolation, antialias=True
+            )
+        return v2.functional.resize(images, list(size), step.interpolation, antialias=True)
+
+    return resize
+
+
+@lru_cache(maxsize=256)
+def _pillow_goes_down_first(
+    have: tuple[int, int], size: tuple[int, int], interpolation: InterpolationMode
+) -> bool:
+    """Whether Pillow resizes columns before rows here: it rounds in between, so the order shows.
+
+    Versions of Pillow differ in when they do, so it is asked with a picture of that shape.
+    """
+    if have[0] == size[0] or have[1] == size[1]:
+        return False
+    noise = torch.randint(256, (3, *have), dtype=torch.uint8, generator=torch.Generator())
+
+    def resized(picture: Any, size: tuple[int, int]) -> Any:
+        return v2.functional.resize(picture, list(size), interpolation, antialias=True)
+
+    picture = Image.fromarray(noise.permute(1, 2, 0).numpy())
+    expected = torch.from_numpy(np.array(resized(picture, size))).permute(2, 0, 1)
+    across_first = resized(noise, size)
+    down_first = resized(resized(noise, (size[0], have[1])), size)
+    wrong = [int((found != expected).sum()) for found in (across_first, down_first)]
+    return wrong[1] < wrong[0]
 
 
 def _fingerprint(visual: nn.Module, preprocess: dict[str, Any]) -> str:
