@@ -12,6 +12,7 @@ ones are refused. The questions about the clips are only measured, never tuned o
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from PIL import Image
 
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline, load
+from videomm.tasks.colours import COLOURS, standing_out
 from videomm.tasks.concepts import get_bank
 from videomm.tasks.phrases import indefinite
 from videomm.tasks.presence import (
@@ -102,6 +104,10 @@ VERBS = {
     "throwing": r"throw\w*",
     "catching": r"catch\w*",
 }
+
+COLOURED = (
+    "dog|shirt|jacket|dress|car|ball|hat|coat|top|bike|horse|sweater|swimsuit|uniform|bird|boat"
+)
 
 Scored = list[tuple[float, bool]]
 
@@ -244,6 +250,40 @@ def labels_of(data: Path, set_name: str) -> dict[str, set[str]]:
     return {row["file"]: set(row.get("labels") or [row["label_text"]]) for row in rows}
 
 
+def measure_colours(data: Path, scorer: PhraseScorer, usual: Array) -> dict[str, Any]:
+    """How often the colour on which captions of val pictures agree is told, by encoder and pixels.
+
+    Args:
+        data: the data folder.
+        scorer: embeds the phrases.
+        usual: mean of ordinary pictures (D,), as answers subtract it.
+    """
+    pattern = rf"\b({'|'.join(COLOURS)}|gray) ({COLOURED})\b(?! and)"
+    archive, encoder = ImageArchive(data), scorer.model.encoder
+    logits, pixels, truth = [], [], []
+    for row in (row for row in load_rows(data, "flickr8k") if row.split == "val"):
+        named: dict[str, list[str]] = {}
+        for caption in row.captions:
+            for colour, noun in re.findall(pattern, caption.lower()):
+                named.setdefault(noun, []).append(colour.replace("gray", "grey"))
+        for noun, colours in named.items():
+            if len(colours) < 2 or len(set(colours)) > 1:
+                continue
+            picture, file = archive.read(row), io.BytesIO()
+            picture.save(file, "JPEG", quality=80)
+            frame = encoder.encode_frames(np.asarray(picture)[None]) - usual
+            phrases = scorer.vectors([f"{colour} {noun}" for colour in COLOURS])
+            logits.append(encoder.logit_scale * (frame @ phrases.T)[0])
+            pixels.append(standing_out([file.getvalue()]))
+            truth.append(COLOURS.index(colours[0]))
+    by_encoder, by_pixels = np.stack(logits), np.stack(pixels)
+    figures: dict[str, Any] = {"colours, pictures": len(truth)}
+    for weight in (0.0, 0.5, 1.0, 2.0):
+        right = (by_encoder + weight * by_pixels).argmax(1) == truth
+        figures[f"colours told, pixels weighing {weight}, %"] = round(100 * float(right.mean()), 1)
+    return figures
+
+
 def threshold_of(sources: Sequence[Scored]) -> float:
     """The mean over sources of the score under which REFUSED of the absent things lie."""
     absent = [[score for score, holds in source if not holds] for source in sources]
@@ -286,7 +326,7 @@ def calibrate(
         present = np.array([score for score, holds in source if holds])
         figures[f"{name}: absent refused, %"] = round(100 * float((absent < cut).mean()), 1)
         figures[f"{name}: present found, %"] = round(100 * float((present >= cut).mean()), 1)
-    return found, figures
+    return found, figures | measure_colours(data, scorer, usual)
 
 
 def is_right(answer: Answer, expected: Sequence[str]) -> bool:

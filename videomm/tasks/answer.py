@@ -13,6 +13,7 @@ import numpy as np
 
 from videomm.errors import InvalidInputError
 from videomm.tasks.candidates import read_candidates
+from videomm.tasks.colours import standing_out
 from videomm.tasks.concepts import describe, join_words
 from videomm.tasks.phrases import NUMBERS, content_words, indefinite, singular
 from videomm.tasks.presence import PhraseScorer, Presence, View
@@ -39,6 +40,8 @@ UNANSWERABLE = (
 )
 # Of the cuts found in compositions of real pictures so many were cuts (benchmarks/scenes.py).
 _CUT_PRECISION = 0.987
+# With this weight of the pixels most colours are told of 151 captioned val pictures.
+_COLOUR_WEIGHT = 1.0
 COUNT_IS_A_GUESS = "counting things within a picture is a guess of the encoder"
 
 
@@ -257,7 +260,8 @@ def _pick(view: View, question: Question) -> Finding:
         return _absent(found)
     names = _candidates(view, question, _focus(view, found))
     phrases = [question.template.format(name) for name in names]
-    finding = _best_of(view, names, phrases, found)
+    pixels = _pixels(view, _focus(view, found)) if question.kind == "colour" else 0.0
+    finding = _best_of(view, names, phrases, found, pixels)
     assert finding.answer is not None
     best = question.template.format(finding.answer)
     if found is not None:
@@ -291,19 +295,31 @@ def _choose(view: View, question: Question, offered: Sequence[str]) -> Finding:
 
 
 def _best_of(
-    view: View, names: Sequence[str], phrases: Sequence[str], found: Presence | None
+    view: View,
+    names: Sequence[str],
+    phrases: Sequence[str],
+    found: Presence | None,
+    evidence: Array | float = 0.0,
 ) -> Finding:
     """The candidate whose phrase is nearest to the frames that show what is presupposed.
 
-    Scores are a softmax over the phrases, times the probability of what is presupposed.
+    Scores are a softmax over the phrases, times the probability of what is presupposed; other
+    evidence for the phrases (P,) is added to the logits.
     """
     sims = view.scorer.centred(view.pooled(_focus(view, found)), view.scorer.vectors(phrases))[0]
-    logits = sims.astype(np.float64) * view.scorer.model.encoder.logit_scale
+    logits = sims.astype(np.float64) * view.scorer.model.encoder.logit_scale + evidence
     weights = np.exp(logits - logits.max())
     shares = weights / weights.sum() * (1.0 if found is None else found.probability)
     order = np.argsort(-shares, kind="stable")
     (answer, score), *others = [(names[i], float(shares[i])) for i in order]
     return Finding(answer, score, (), others)
+
+
+def _pixels(view: View, frames: Array) -> Array | float:
+    """What the pixels of frames, bool (N,), add to the logits of the colours (11,)."""
+    thumbnails = view.timeline.thumbnails
+    shown = [thumbnails[i] for i in np.flatnonzero(frames)] if thumbnails else []
+    return _COLOUR_WEIGHT * standing_out(shown) if shown else 0.0
 
 
 def _describe(view: View, question: Question) -> Finding:
