@@ -28,12 +28,14 @@ def test_demo_leaves_nothing_but_its_page(videomm, own_cache, tmp_path, monkeypa
     assert f"  page: {page}" in out
 
 
-def test_demo_sums_up_after_it_classifies(videomm, tmp_path, monkeypatch):
+def test_demo_sums_up_and_answers_after_it_classifies(videomm, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    first, second = videomm("demo", "--json").rows
+    first, second, third = videomm("demo", "--json").rows
     assert "labels" in first
     assert {0, 3, 6} <= {item["start"] for item in second["scenes"]}
     assert set(second["files"]) >= {"page", "storyboard", "reel"}
+    assert third["question"] == "When does the cat appear?"
+    assert third["answer"].startswith("6.0-9.0 s")
 
 
 def test_models_lists_and_filters(videomm):

@@ -192,4 +192,4 @@ def test_export_is_what_open_clip_loads(tmp_path: Path) -> None:
     assert check_export(folder, visual, tower, ["a b c", "d"], images) > 0.9999
     model, preprocess, _ = load_exported(folder)
     assert model.logit_scale.exp().item() == pytest.approx(20, rel=1e-3)
-    assert "size=224" in str(preprocess)
+    assert "size=(224, 224)" in str(preprocess)
