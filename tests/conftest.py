@@ -28,6 +28,14 @@ def tiny():
 
 
 @pytest.fixture(autouse=True)
+def seeded():
+    """What a test draws at random is the same in every run."""
+    import torch
+
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Each test has an empty cache of its own, never the user's."""
     folder = tmp_path_factory.mktemp("cache")

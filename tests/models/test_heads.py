@@ -8,8 +8,8 @@ def test_starts_as_clip_cosine_similarity():
     images, texts = torch.randn(3, 8), torch.randn(5, 8)
     head = ClassificationHead(8, logit_scale=50.0)
     assert torch.equal(head.weight, torch.eye(8))
-    assert torch.allclose(head.similarity(images, texts), images @ texts.T)
-    assert torch.allclose(head(images, texts), 50 * images @ texts.T, rtol=1e-5)
+    assert torch.allclose(head.similarity(images, texts), images @ texts.T, atol=1e-5)
+    assert torch.allclose(head(images, texts), 50 * images @ texts.T, atol=1e-3)
 
 
 def test_is_i_w_t_for_any_w():
