@@ -42,14 +42,15 @@ def test_demo_clip_is_what_its_script_makes(run, tmp_path):
     run("make_demo_clip.py", tmp_path / "demo.mp4")
 
     def pictures(path):
-        # Another build of x264 may choose other bits, hence pictures and not bytes.
+        # Another build of x264 or Pillow may choose other bits, hence pictures and not bytes.
         with av.open(str(path)) as container:
             return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
     made, kept = pictures(tmp_path / "demo.mp4"), pictures(CLIP)
     assert len(made) == len(kept) == 455
     for a, b in zip(made[::20], kept[::20], strict=True):
-        assert abs(a.astype(int) - b).mean() < 2
+        # Builds were up to 3 levels apart; another scene is 60 apart.
+        assert abs(a.astype(int) - b).mean() < 6
 
 
 def test_demo_clip_is_small():
