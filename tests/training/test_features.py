@@ -19,7 +19,7 @@ from videomm.training.features import (
     fused_stem,
     load_shards,
     run_stem,
-    run_tail,
+    run_trunk,
 )
 from videomm.training.image_data import ImageArchive, load_split
 
@@ -77,7 +77,7 @@ def test_views_are_seeded_by_row_and_the_backbone_keeps_its_classes(data: Path) 
     with torch.no_grad():
         maps = run_stem(ours, images)
         assert torch.allclose(fused_stem(ours)(images), maps, atol=1e-3)
-        features = run_tail(ours, maps)
+        features = run_trunk(ours, maps)
         assert torch.allclose(features, ours(images), atol=1e-3)
         logits = original.classifier(features)  # type: ignore[operator]
         agree = logits.argmax(1) == original(images).argmax(1)

@@ -28,6 +28,7 @@ from videomm.training.pretrain import (
     PretrainData,
     embed_inputs,
     perturb,
+    pick_views,
 )
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 from videomm.training.text_tower import pooled_states
@@ -123,10 +124,9 @@ def align_loss(
 ) -> Tensor:
     """Draw a batch and compute the loss of one step."""
     source = data.images
-    images = torch.randperm(len(source.views[0]), generator=generator)[: config.batch_size]
-    picks = torch.randint(len(source.views), (len(images),), generator=generator).tolist()
-    chosen = zip(picks, images.tolist(), strict=True)
-    inputs = torch.from_numpy(np.stack([source.views[v][r] for v, r in chosen])).float()
+    number = len(source.pairs.text_rows)
+    images = torch.randperm(number, generator=generator)[: config.batch_size]
+    inputs, _ = pick_views(source, images, generator)
     image = pair.image.head(perturb(inputs, noise, generator))
     paired, positives = source.pairs.sample(images, 1, generator)
     prompts = label_texts(source, generator)

@@ -56,8 +56,13 @@ def eval_transform(resize_mode: str = RESIZE_MODE) -> Transform:
     return cast(Transform, image_transform_v2(cfg, is_train=False))
 
 
-def view_transform(view: str) -> Transform:
-    """The transform of a view: RGB image to float32 (3, 224, 224) in [-1, 1]."""
+def view_transform(view: str, size: int = IMAGE_SIZE) -> Transform:
+    """The transform of a view: RGB image to float32 (3, 224, 224) in [-1, 1].
+
+    Args:
+        view: One of `VIEWS`.
+        size: Another side for a random view.
+    """
     if view == "crop":
         return eval_transform("shortest")
     if view == "squash":
@@ -65,7 +70,7 @@ def view_transform(view: str) -> Transform:
     augment = transforms.Compose(
         [
             transforms.RandomResizedCrop(
-                IMAGE_SIZE, scale=(0.35, 1.0), interpolation=transforms.InterpolationMode.BICUBIC
+                size, scale=(0.35, 1.0), interpolation=transforms.InterpolationMode.BICUBIC
             ),
             transforms.RandomHorizontalFlip(),
             transforms.RandomApply([transforms.ColorJitter(0.3, 0.3, 0.3, 0.03)], p=0.7),
@@ -92,6 +97,29 @@ class ViewDataset(Dataset[Tensor]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._seed + index)
             return self._transform(self._archive.read(self._rows[index]))
+
+
+class RandomCrops(Dataset[Tensor]):
+    """Random views that are new at every step, asked for by (row, seed).
+
+    Args:
+        archive: Holds the images.
+        rows: Which images.
+        size: Side of the crops.
+    """
+
+    def __init__(self, archive: ImageArchive, rows: list[ImageRow], size: int) -> None:
+        self._archive, self._rows = archive, rows
+        self._transform = view_transform("random1", size)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: tuple[int, int]) -> Tensor:
+        row, seed = key
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._transform(self._archive.read(self._rows[row]))
 
 
 def iterate_views(dataset: Dataset[Tensor], batch_size: int, workers: int = 0) -> Iterator[Tensor]:
@@ -161,11 +189,14 @@ def tail_parts(trunk: nn.Module) -> list[nn.Module]:
     return [*blocks, cast(nn.Module, trunk.conv_head), cast(nn.Module, trunk.bn2)]
 
 
-def run_tail(trunk: Any, maps: Tensor) -> Tensor:
-    """The trained part: cached feature maps (B, 96, 14, 14) to pooled features (B, 1280).
+def run_trunk(trunk: Any, inputs: Tensor) -> Tensor:
+    """The whole trunk on images (B, 3, H, W), or its tail on cached maps (B, 96, 14, 14).
 
     Batch norm with fixed statistics is a gain and a bias, which go into the convolution: training
     is a sixth faster on a CPU than with layers of their own.
+
+    Returns:
+        Pooled features (B, 1280).
     """
 
     def layer(hidden: Tensor, conv: nn.Conv2d, norm: Any, *, active: bool) -> Tensor:
@@ -175,11 +206,17 @@ def run_tail(trunk: Any, maps: Tensor) -> Tensor:
         output = F.conv2d(hidden, weight, bias, conv.stride, conv.padding, 1, conv.groups)
         return F.relu6(output) if active else output
 
-    hidden = maps
-    for block in (block for stage in list(trunk.blocks)[TAIL_BLOCK:] for block in stage):
-        wide = layer(hidden, block.conv_pw, block.bn1, active=True)
-        wide = layer(wide, block.conv_dw, block.bn2, active=True)
-        narrow = layer(wide, block.conv_pwl, block.bn3, active=False)
+    hidden, stages = inputs, list(trunk.blocks)[TAIL_BLOCK:]
+    if inputs.shape[1] == 3:
+        hidden, stages = layer(inputs, trunk.conv_stem, trunk.bn1, active=True), trunk.blocks
+    for block in (block for stage in stages for block in stage):
+        if hasattr(block, "conv_pwl"):
+            wide = layer(hidden, block.conv_pw, block.bn1, active=True)
+            wide = layer(wide, block.conv_dw, block.bn2, active=True)
+            narrow = layer(wide, block.conv_pwl, block.bn3, active=False)
+        else:  # the first block does not widen
+            wide = layer(hidden, block.conv_dw, block.bn1, active=True)
+            narrow = layer(wide, block.conv_pw, block.bn2, active=False)
         hidden = narrow + hidden if block.has_skip else narrow
     return layer(hidden, trunk.conv_head, trunk.bn2, active=True).mean((2, 3))
 

@@ -7,24 +7,26 @@ few images can move the image tower towards the texts' space, not the texts' spa
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader
 
 from videomm.training.distill import learning_rate
-from videomm.training.features import run_tail, tail_parts
+from videomm.training.features import RandomCrops, run_trunk, tail_parts
 from videomm.training.losses import contrastive_loss, soft_target_loss
 from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 
 MAX_SCALE = 100.0
+CHUNK = 32  # images
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,10 @@ class PretrainConfig:
     steps: int = 900
     batch_size: int = 512
     texts_per_image: int = 2
-    train_tail: bool = False
+    trained: Literal["head", "tail", "whole"] = "head"  # the last two with the head
     lr: float = 2e-3
-    tail_lr: float = 2e-3  # a step's share of each tensor's root mean square
-    tail_start: int = 50  # steps for the head alone, so that the tail gets useful gradients
+    trunk_lr: float = 2e-3  # a step's share of each tensor's root mean square
+    trunk_start: int = 50  # steps for the head alone, so that the trunk gets useful gradients
     map_lr_ratio: float = 1.0
     warmup_steps: int = 20
     weight_decay: float = 0.05
@@ -73,10 +75,13 @@ class ImageTower(nn.Module):
         """Inverse temperature of the contrastive loss."""
         return self.log_scale.exp().clamp(max=MAX_SCALE)
 
-    def pool(self, maps: Tensor) -> Tensor:
-        """Cached feature maps (B, 96, 14, 14) to pooled features (B, 1280)."""
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        return run_tail(cast(nn.Module, self.visual.trunk), maps)
+    def pool(self, inputs: Tensor) -> Tensor:
+        """Images (B, 3, H, W) or feature maps (B, 96, 14, 14) to pooled features (B, 1280)."""
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        # Few images at a time stay nearer to the processor from layer to layer.
+        parts = inputs.split(CHUNK) if inputs.shape[1] == 3 else [inputs]
+        trunk = cast(nn.Module, self.visual.trunk)
+        return torch.cat([run_trunk(trunk, part) for part in parts])
 
     def head(self, pooled: Tensor) -> Tensor:
         """Pooled features (B, 1280) to embeddings (B, D), L2-normalised float32."""
@@ -93,9 +98,11 @@ class PretrainData:
 
     Attributes:
         views: Inputs of the training images, one array a view: feature maps float16
-            (N, 96, 14, 14), or pooled features (N, 1280) where the tail is not trained.
-        val_views: The same for the validation images, by view name.
-        logits: The backbone's class logits float16 (N, 1000), one array a view.
+            (N, 96, 14, 14), or pooled features (N, 1280) where the head alone is trained; or
+            `RandomCrops` of the images, where the whole tower is.
+        val_views: Inputs of the validation images, by view name: arrays as above, or images
+            float16 (N, 3, 224, 224).
+        logits: The backbone's class logits float16 (N, 1000), one array a view; one for all crops.
         pairs: Texts of the training images.
         sentences: Sentence embeddings of all texts, float32 (T, 384).
         classes: Embeddings of the class names, float32 (1000, 384).
@@ -103,7 +110,7 @@ class PretrainData:
         validation: Questions about the validation images.
     """
 
-    views: Sequence[npt.NDArray[np.float16]]
+    views: Sequence[npt.NDArray[np.float16]] | RandomCrops
     val_views: dict[str, npt.NDArray[np.float16]]
     logits: Sequence[npt.NDArray[np.float16]]
     pairs: Pairs
@@ -149,12 +156,12 @@ def validate(tower: ImageTower, data: PretrainData) -> dict[str, dict[str, float
 
 
 def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str, object]]:
-    """Head, text map and scales, and where it is trained the backbone's tail.
+    """Head, text map and scales, and what is trained of the trunk.
 
-    Batch norm is folded into the tail's weights, whose sizes differ by a factor of a hundred. Adam
+    Batch norm is folded into the trunk's weights, whose sizes differ by a factor of a hundred. Adam
     moves every weight by about its learning rate, so each tensor has a rate of its own size.
     """
-    tail = [p for p in tower.visual.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
+    trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
     head = list(tower.visual.head.parameters())  # type: ignore[union-attr]
     scales = [tower.log_scale, tower.log_soft_scale]
 
@@ -169,7 +176,7 @@ def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str
         group([p for p in head if p.ndim <= 1], config.lr),
         group([tower.text_map], config.lr * config.map_lr_ratio),
         group(scales, config.lr),
-        *(group([p], config.tail_lr * size_of(p), first_step=config.tail_start) for p in tail),
+        *(group([p], config.trunk_lr * size_of(p), first_step=config.trunk_start) for p in trunk),
     ]
 
 
@@ -178,31 +185,71 @@ def size_of(parameter: Tensor) -> float:
     return float(parameter.detach().square().mean().sqrt())
 
 
-def set_trainable(tower: ImageTower, train_tail: bool) -> None:
-    """Freeze the backbone, but for the layers behind the cache where asked."""
+def set_trainable(tower: ImageTower, trained: Literal["head", "tail", "whole"]) -> None:
+    """Freeze what is not trained of the trunk."""
     trunk = cast(nn.Module, tower.visual.trunk)
-    trunk.requires_grad_(False)
-    if train_tail:
+    trunk.requires_grad_(trained == "whole")
+    if trained == "tail":
         for part in tail_parts(trunk):
             part.requires_grad_(True)
 
 
-def batch_loss(
-    tower: ImageTower, data: PretrainData, config: PretrainConfig, generator: torch.Generator
-) -> Tensor:
-    """Draw a batch and compute the loss of one step."""
-    number = len(data.views[0])
-    rows = torch.randperm(number, generator=generator)[: config.batch_size]
-    picks = torch.randint(len(data.views), (len(rows),), generator=generator).tolist()
+def step_seed(config: PretrainConfig, step: int) -> int:
+    """Seeded a step, not a run, so that a resumed run draws what an unbroken one does."""
+    return config.seed * 1_000_003 + step
+
+
+def draw_inputs(
+    data: PretrainData, config: PretrainConfig, start: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Batches from step ``start`` on: image numbers (B,), inputs, class logits (B, 1000)."""
+    generators = [torch.Generator().manual_seed(step_seed(config, s)) for s in range(config.steps)]
+    number = len(data.pairs.text_rows)
+
+    def rows_of(step: int) -> Tensor:
+        return torch.randperm(number, generator=generators[step])[: config.batch_size]
+
+    if isinstance(data.views, RandomCrops):
+        rows = [rows_of(step) for step in range(start, config.steps)]
+        keys = [
+            [(row, config.batch_size * step + i) for i, row in enumerate(batch.tolist())]
+            for step, batch in enumerate(rows, start)
+        ]
+        loader = DataLoader(data.views, batch_sampler=keys, num_workers=1, prefetch_factor=2)
+        for batch, crops in zip(rows, loader, strict=True):
+            yield batch, crops, torch.from_numpy(data.logits[0][batch.numpy()]).float()
+        return
+    for step in range(start, config.steps):
+        batch = rows_of(step)
+        yield batch, *pick_views(data, batch, generators[step])
+
+
+def pick_views(
+    data: PretrainData, rows: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Inputs and class logits (B, 1000) of one cached view of each image, float32."""
+    views = cast(Sequence[npt.NDArray[np.float16]], data.views)
+    picks = torch.randint(len(views), (len(rows),), generator=generator).tolist()
     pairs = list(zip(picks, rows.tolist(), strict=True))
-    inputs = torch.from_numpy(np.stack([data.views[v][r] for v, r in pairs])).float()
-    if config.train_tail:
-        inputs = tower.pool(inputs)
-    image = tower.head(perturb(inputs, config, generator))
+    inputs = np.stack([views[view][row] for view, row in pairs])
+    logits = np.stack([data.logits[view][row] for view, row in pairs])
+    return torch.from_numpy(inputs).float(), torch.from_numpy(logits).float()
+
+
+def batch_loss(
+    tower: ImageTower,
+    data: PretrainData,
+    config: PretrainConfig,
+    batch: tuple[Tensor, Tensor, Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """The loss of one step on a batch of `draw_inputs`."""
+    rows, inputs, logits = batch
+    pooled = inputs if config.trained == "head" else tower.pool(inputs)
+    image = tower.head(perturb(pooled, config, generator))
     texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
     loss = contrastive_loss(image, tower.map_text(data.sentences[texts]), positives, tower.scale)
     if config.soft_weight:
-        logits = torch.from_numpy(np.stack([data.logits[v][r] for v, r in pairs])).float()
         classes = tower.map_text(data.classes)
         soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
         soft = soft_target_loss(image, classes, logits.softmax(1), soft_scale)
@@ -246,7 +293,7 @@ def pretrain(
         config: Settings.
     """
     seed_everything(config.seed)
-    set_trainable(tower, config.train_tail)
+    set_trainable(tower, config.trained)
     optimizer = torch.optim.AdamW(parameter_groups(tower, config), lr=config.lr)
     trained = [p for p in tower.parameters() if p.requires_grad]
     average = copy.deepcopy(tower)
@@ -258,10 +305,9 @@ def pretrain(
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
     generator = torch.Generator()
-    for step in range(start, config.steps):
-        # Seeded a step, not a run, so that a resumed run draws what an unbroken one does.
-        generator.manual_seed(config.seed * 1_000_003 + step)
-        torch.manual_seed(config.seed * 1_000_003 + step)
+    for step, batch in enumerate(draw_inputs(data, config, start), start):
+        generator.manual_seed(2**31 + step_seed(config, step))
+        torch.manual_seed(step_seed(config, step))
         for group in optimizer.param_groups:
             since = step - group["first_step"]
             total = config.steps - group["first_step"]
@@ -269,7 +315,7 @@ def pretrain(
             group["lr"] = rate if since >= 0 else 0.0
         tower.eval()  # batch norm keeps its folded statistics
         tower.visual.head.train()  # type: ignore[union-attr]
-        loss = batch_loss(tower, data, config, generator)
+        loss = batch_loss(tower, data, config, batch, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 5.0)

@@ -31,6 +31,7 @@ from videomm.training.features import (
     EVAL_VIEW,
     SEED,
     VIEWS,
+    RandomCrops,
     ViewDataset,
     build_backbone,
     cache_features,
@@ -68,6 +69,7 @@ from videomm.training.text_tower import (
 )
 
 EMBED_DIM = 512
+CROP_SIDE = 160  # of the whole tower's training: a step takes half the time that 224 pixels take
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ class TinyConfig:
         tail: Training of the backbone's last blocks and the head on feature maps.
         head: Further training of the head on the trained tail's pooled features.
         align: Training of both towers together.
-        refine: Training of the head alone against the final text tower, which stays as it is.
+        whole: Training of the whole image tower on random crops of the pictures against the final
+            text tower, which stays as it is.
+        whole_share: How far the image tower goes from what it was to what that training makes it.
         processes: Processes for the feature cache.
     """
 
@@ -92,22 +96,27 @@ class TinyConfig:
             map_lr_ratio=0.3,
             noise=0.0,
             soft_weight=0.75,
-            train_tail=True,
+            trained="tail",
         )
     )
     head: PretrainConfig = field(
         default_factory=lambda: PretrainConfig(steps=300, lr=5e-4, measure_every=100)
     )
     align: AlignConfig = field(default_factory=AlignConfig)
-    refine: PretrainConfig = field(
+    whole: PretrainConfig = field(
         default_factory=lambda: PretrainConfig(
-            steps=100,
-            lr=2e-4,
+            steps=500,
+            batch_size=256,
+            trained="whole",
+            lr=5e-4,
+            trunk_lr=1e-3,
+            trunk_start=0,
             map_lr_ratio=0.0,
-            soft_weight=0.0,
+            noise=0.0,
             measure_every=100,
         )
     )
+    whole_share: float = 0.5
     processes: int = 2
 
 
@@ -269,10 +278,14 @@ class TinyRun:
         align(pair, aligned, self.work / "align.pt", self.config.align, self.config.head)
         self.report_fidelity("align", text_tower, teacher)
 
-    def refine_head(
+    def train_whole(
         self, text_tower: TextTransformer, images: ImageTower, data: PretrainData
     ) -> None:
-        """Stage 7: the head once more, against the text tower as it has become."""
+        """Stage 7: all of the image tower from pixels, against the text tower as it has become.
+
+        The tower ends between what it was and what it became, which is better than either
+        (Wortsman et al., 2022, https://arxiv.org/abs/2109.01903).
+        """
         rows = [*data.pairs.text_rows, *(labels.rows.flatten() for labels in data.label_sets)]
         used = torch.cat([torch.as_tensor(part) for part in rows]).unique()
         used = torch.cat([used, validation_rows(data)]).unique()
@@ -280,8 +293,26 @@ class TinyRun:
         states[used] = embed_ids(text_tower, self.ids[used])
         with torch.no_grad():
             images.text_map.copy_(cast(Tensor, text_tower.text_projection))
-        pretrain(
-            images, replace(data, sentences=states), self.work / "refine.pt", self.config.refine
+        archive = ImageArchive(self.data)
+        dataset = ViewDataset(archive, self.val, EVAL_VIEW, SEED)
+        val = np.concatenate([batch.half().numpy() for batch in iterate_views(dataset, 64)])
+        data = replace(
+            data,
+            val_views={EVAL_VIEW: val},
+            logits=[data.logits[VIEWS.index(EVAL_VIEW)]],
+            sentences=states,
+        )
+        kept = [self.train[number] for number in self.keep]
+        before = {name: value.clone() for name, value in images.state_dict().items()}
+        crops = replace(data, views=RandomCrops(archive, kept, CROP_SIDE))
+        pretrain(images, crops, self.work / "whole.pt", self.config.whole)
+        images.load_state_dict(
+            {
+                name: before[name].lerp(value, self.config.whole_share)
+                if value.is_floating_point()
+                else value
+                for name, value in images.state_dict().items()
+            }
         )
 
     def write(self, out: Path, text_tower: TextTransformer, images: ImageTower) -> None:
@@ -310,7 +341,7 @@ class TinyRun:
         self.cache_images()
         images, data = self.train_images(teacher)
         self.align_towers(text_tower, images, data, teacher)
-        self.refine_head(text_tower, images, data)
+        self.train_whole(text_tower, images, data)
         self.write(out, text_tower, images)
 
 
