@@ -14,8 +14,15 @@ import numpy as np
 from videomm.errors import InvalidInputError
 from videomm.tasks.candidates import read_candidates
 from videomm.tasks.colours import standing_out
+from videomm.tasks.commonness import read_commonness
 from videomm.tasks.concepts import describe, join_words
-from videomm.tasks.phrases import NUMBERS, content_words, indefinite, singular
+from videomm.tasks.phrases import (
+    NUMBERS,
+    content_words,
+    has_subject,
+    indefinite,
+    singular,
+)
 from videomm.tasks.presence import PhraseScorer, Presence, View
 from videomm.tasks.questions import Form, Part, Question, parse_question
 from videomm.types import Alternative, Answer, Array, Segment, Timeline
@@ -27,7 +34,8 @@ MOST_EVIDENCE = 8
 _SHORTLIST = 24
 _COUNTS = ("one", "two", "three", "four", "many")
 # Kinds whose own name can be seen: an animal can, a colour or the weather cannot.
-_SEEN_KINDS = frozenset(read_candidates().answers) - {"colour", "weather", "season", "daytime"}
+_UNSEEN_KINDS = frozenset(("colour", "weather", "season", "daytime"))
+_SEEN_KINDS = frozenset(read_candidates().answers) - _UNSEEN_KINDS
 _SECTIONS = {"object": "objects", "scene": "scenes", "action": "actions"}
 
 NOT_UNDERSTOOD = (
@@ -258,10 +266,9 @@ def _pick(view: View, question: Question) -> Finding:
     found = view.presence(question.presupposed) if question.presupposed else None
     if found is not None and not found.present:
         return _absent(found)
-    names = _candidates(view, question, _focus(view, found))
+    names, evidence = _candidates(view, question, _focus(view, found))
     phrases = [question.template.format(name) for name in names]
-    pixels = _pixels(view, _focus(view, found)) if question.kind == "colour" else 0.0
-    finding = _best_of(view, names, phrases, found, pixels)
+    finding = _best_of(view, names, phrases, found, evidence)
     assert finding.answer is not None
     best = question.template.format(finding.answer)
     if found is not None:
@@ -357,21 +364,41 @@ def _focus(view: View, found: Presence | None) -> Array:
     return np.logical_or.reduce(shown) & view.part
 
 
-def _candidates(view: View, question: Question, focus: Array) -> list[str]:
-    """Answers to choose from: a list of its own, or the best of a section of the bank."""
+def _candidates(view: View, question: Question, focus: Array) -> tuple[list[str], Array | float]:
+    """Answers to choose from, and what speaks for each beside the encoder, for the logits.
+
+    They are a list of their own, or the best of a section of the bank.
+    """
+    if question.kind == "colour":
+        return list(read_candidates().answers["colour"]), _pixels(view, focus)
     if question.kind not in _SECTIONS:
-        return list(read_candidates().answers[question.kind])
+        names = list(read_candidates().answers[question.kind])
+        return names, _prior(question, names)
     bank = view.scorer.bank
-    scores = view.scorer.centred(view.pooled(focus), bank.vectors)[0]
     asked = content_words(f"{question.subject} {question.statement}")
     people = {word for item in read_candidates().answers["person"] for word in content_words(item)}
-    names = []
-    for i in np.argsort(-scores, kind="stable"):
-        entry, section = bank.bank.entries[i], bank.bank.sections[i]
-        words = content_words(entry)
-        person = section == "objects" and question.template != "{}" and words & people
-        if section == _SECTIONS[question.kind] and not words & asked and not person:
-            names.append(entry)
-        if len(names) == _SHORTLIST:
-            break
-    return names
+    allowed = []
+    for i, entry in enumerate(bank.bank.entries):
+        section, words = bank.bank.sections[i], content_words(entry)
+        stated = question.template != "{}"
+        # The question has the subject already; "a dog running" would be a second one.
+        unfit = stated and (words & people if section == "objects" else has_subject(entry))
+        if section == _SECTIONS[question.kind] and not words & asked and not unfit:
+            allowed.append(i)
+    names = [bank.bank.entries[i] for i in allowed]
+    evidence = _prior(question, names)
+    logits = view.scorer.centred(view.pooled(focus), bank.vectors[allowed])[0]
+    logits = logits * view.scorer.model.encoder.logit_scale + evidence
+    best = np.argsort(-logits, kind="stable")[:_SHORTLIST]
+    return [names[i] for i in best], evidence[best]
+
+
+def _prior(question: Question, names: Sequence[str]) -> Array:
+    """What is known of the names before looking (L,); nothing of what is just there.
+
+    Captions tell what people do and where; that most animals in them are dogs tells nothing about
+    the animal of another video.
+    """
+    if question.template == "{}" or question.kind in _UNSEEN_KINDS:
+        return np.zeros(len(names))
+    return read_commonness().log_prior(names, question.subject)

@@ -6,6 +6,8 @@ Rules and short word lists, no statistics: "does the man jump over a fence" beco
 
 from __future__ import annotations
 
+import re
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -122,7 +124,12 @@ def indefinite(phrase: str) -> str:
 
 
 def _ends_noun(word: str) -> bool:
-    return word in PREPOSITIONS or (word.endswith("ing") and base_verb(word) is not None)
+    return word in PREPOSITIONS or is_gerund(word)
+
+
+def is_gerund(word: str) -> bool:
+    """Whether a word is the -ing form of a known verb."""
+    return word.endswith("ing") and base_verb(word) is not None
 
 
 NUMBERS = {
@@ -138,6 +145,12 @@ NUMBERS = {
     "nine": 9,
     "ten": 10,
 }
+
+
+def has_subject(action: str) -> bool:
+    """Whether a phrase says who acts: `a dog running` and `cows grazing` do, `running` does not."""
+    first = action.split()[0]
+    return first in DETERMINERS or (singular(first) != first and base_verb(first) is None)
 
 
 def singular(noun: str) -> str:
@@ -224,3 +237,10 @@ def content_words(phrase: str) -> frozenset[str]:
     """The words of a phrase that carry its meaning, nouns in the singular."""
     words = (singular(word) for word in phrase.lower().split())
     return frozenset(w for w in words if w not in DETERMINERS and w not in PREPOSITIONS)
+
+
+def lemmas(phrase: str) -> frozenset[str]:
+    """`content_words` with verbs in their base form: `a man riding horses` to man, ride, horse."""
+    words = re.findall(r"[a-z'-]+", phrase.lower())
+    bases = (base_verb(word) if is_gerund(word) else None for word in words)
+    return content_words(" ".join(base or word for base, word in zip(bases, words, strict=True)))
