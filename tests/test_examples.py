@@ -50,7 +50,7 @@ def test_demo_clip_is_what_its_script_makes(run, tmp_path):
     assert len(made) == len(kept) == 455
     for a, b in zip(made[::20], kept[::20], strict=True):
         # Builds were up to 3 levels apart; another scene is 60 apart.
-        assert abs(a.astype(int) - b).mean() < 6
+        assert abs(a.astype(int) - b).mean() < 4
 
 
 def test_demo_clip_is_small():

@@ -377,10 +377,10 @@ def _candidates(view: View, question: Question, focus: Array) -> tuple[list[str]
     bank = view.scorer.bank
     asked = content_words(f"{question.subject} {question.statement}")
     people = {word for item in read_candidates().answers["person"] for word in content_words(item)}
+    stated = question.template != "{}"
     allowed = []
     for i, entry in enumerate(bank.bank.entries):
         section, words = bank.bank.sections[i], content_words(entry)
-        stated = question.template != "{}"
         # The question has the subject already; "a dog running" would be a second one.
         unfit = stated and (words & people if section == "objects" else has_subject(entry))
         if section == _SECTIONS[question.kind] and not words & asked and not unfit:

@@ -82,6 +82,13 @@ def view_transform(view: str, size: int = IMAGE_SIZE) -> Transform:
     return cast(Transform, augment)
 
 
+def seeded_view(transform: Transform, picture: Image.Image, seed: int) -> Tensor:
+    """A view that depends on the seed alone; other random numbers go on as if it was not drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return transform(picture)
+
+
 class ViewDataset(Dataset[Tensor]):
     """Views of images; a random view depends on seed and row only, not on the worker."""
 
@@ -94,9 +101,8 @@ class ViewDataset(Dataset[Tensor]):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._seed + index)
-            return self._transform(self._archive.read(self._rows[index]))
+        picture = self._archive.read(self._rows[index])
+        return seeded_view(self._transform, picture, self._seed + index)
 
 
 class RandomCrops(Dataset[Tensor]):
@@ -117,9 +123,7 @@ class RandomCrops(Dataset[Tensor]):
 
     def __getitem__(self, key: tuple[int, int]) -> Tensor:
         row, seed = key
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self._transform(self._archive.read(self._rows[row]))
+        return seeded_view(self._transform, self._archive.read(self._rows[row]), seed)
 
 
 def iterate_views(dataset: Dataset[Tensor], batch_size: int, workers: int = 0) -> Iterator[Tensor]:

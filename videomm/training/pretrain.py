@@ -203,14 +203,14 @@ def draw_inputs(
     data: PretrainData, config: PretrainConfig, start: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches from step ``start`` on: image numbers (B,), inputs, class logits (B, 1000)."""
-    generators = [torch.Generator().manual_seed(step_seed(config, s)) for s in range(config.steps)]
     number = len(data.pairs.text_rows)
 
-    def rows_of(step: int) -> Tensor:
-        return torch.randperm(number, generator=generators[step])[: config.batch_size]
+    def draw_rows(step: int) -> tuple[Tensor, torch.Generator]:
+        generator = torch.Generator().manual_seed(step_seed(config, step))
+        return torch.randperm(number, generator=generator)[: config.batch_size], generator
 
     if isinstance(data.views, RandomCrops):
-        rows = [rows_of(step) for step in range(start, config.steps)]
+        rows = [draw_rows(step)[0] for step in range(start, config.steps)]
         keys = [
             [(row, config.batch_size * step + i) for i, row in enumerate(batch.tolist())]
             for step, batch in enumerate(rows, start)
@@ -220,8 +220,8 @@ def draw_inputs(
             yield batch, crops, torch.from_numpy(data.logits[0][batch.numpy()]).float()
         return
     for step in range(start, config.steps):
-        batch = rows_of(step)
-        yield batch, *pick_views(data, batch, generators[step])
+        batch, generator = draw_rows(step)
+        yield batch, *pick_views(data, batch, generator)
 
 
 def pick_views(
