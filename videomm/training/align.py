@@ -1,9 +1,8 @@
 """The two towers meet: the text tower and the image tower's head, trained together.
 
-Distillation leaves the text tower a few hundredths of cosine away from the sentence encoder that
-the image tower was trained against, and a frozen sentence encoder is not made for captions. Here
-both sides learn from each other, while the distillation loss on all text keeps open vocabulary
-where it is. The backbone is frozen, so images come as pooled features.
+A text tower that knows a sentence encoder alone is not made for captions. Here both sides learn
+from each other, while the distillation loss on all text keeps open vocabulary where it is. The
+trunk is frozen.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from videomm.training.losses import contrastive_loss, distillation_loss
 from videomm.training.pairs import measure
 from videomm.training.pretrain import (
     ImageTower,
-    PretrainConfig,
     PretrainData,
-    embed_inputs,
-    perturb,
-    pick_views,
+    draw_crops,
+    drop_features,
+    embed_images,
+    step_seed,
 )
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 from videomm.training.text_tower import pooled_states
@@ -46,6 +45,7 @@ class AlignConfig:
     warmup_steps: int = 10
     distill_weight: float = 5.0
     label_weight: float = 1.0
+    feature_dropout: float = 0.2  # of pooled features
     measure_every: int = 50
     seed: int = 0
 
@@ -55,7 +55,7 @@ class AlignData:
     """What the alignment reads.
 
     Attributes:
-        images: Pooled features of the images, and which texts are right for them.
+        images: The pictures, and which texts are right for them.
         ids: Token ids of all texts (T, L).
         teacher: Sentence embeddings of all texts, float16 (T, 384).
         num_train_texts: The first so many texts may be trained on.
@@ -87,16 +87,14 @@ def validation_rows(data: PretrainData) -> Tensor:
 
 
 @torch.no_grad()
-def validate_pair(pair: TowerPair, data: AlignData) -> dict[str, dict[str, float]]:
-    """The validation figures of each view with the text tower's own embeddings."""
+def validate_pair(pair: TowerPair, data: AlignData) -> dict[str, float]:
+    """The validation figures with the text tower's own embeddings."""
     rows = validation_rows(data.images)
     embedded = pair.embed_texts(embed_ids(pair.text, data.ids[rows]))
     texts = torch.zeros(len(data.ids), embedded.shape[1])
     texts[rows] = embedded
-    return {
-        name: measure(embed_inputs(pair.image, view), texts, data.images.validation)
-        for name, view in data.images.val_views.items()
-    }
+    images = embed_images(pair.image, data.images.val_images)
+    return measure(images, texts, data.images.validation)
 
 
 def states_by_length(tower: TextTransformer, ids: Tensor, chunk: int = 128) -> Tensor:
@@ -119,15 +117,15 @@ def align_loss(
     pair: TowerPair,
     data: AlignData,
     config: AlignConfig,
-    noise: PretrainConfig,
+    images: Tensor,
+    crops: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw a batch and compute the loss of one step."""
+    """The loss of one step on a batch of `draw_crops`."""
     source = data.images
-    number = len(source.pairs.text_rows)
-    images = torch.randperm(number, generator=generator)[: config.batch_size]
-    inputs, _ = pick_views(source, images, generator)
-    image = pair.image.head(perturb(inputs, noise, generator))
+    with torch.no_grad():
+        pooled = pair.image.pool(crops)
+    image = pair.image.head(drop_features(pooled, config.feature_dropout, generator))
     paired, positives = source.pairs.sample(images, 1, generator)
     prompts = label_texts(source, generator)
     extra = torch.randint(data.num_train_texts, (config.open_texts,), generator=generator)
@@ -162,9 +160,7 @@ def trained_groups(pair: TowerPair, config: AlignConfig) -> list[dict[str, objec
     ]
 
 
-def align(
-    pair: TowerPair, data: AlignData, checkpoint: Path, config: AlignConfig, noise: PretrainConfig
-) -> None:
+def align(pair: TowerPair, data: AlignData, checkpoint: Path, config: AlignConfig) -> None:
     """Train both towers in place.
 
     Args:
@@ -172,7 +168,6 @@ def align(
         data: What it reads.
         checkpoint: Written at every measurement; a run that finds it goes on from there.
         config: Settings.
-        noise: How features are disturbed, as in image training.
     """
     seed_everything(config.seed)
     groups = trained_groups(pair, config)
@@ -187,17 +182,17 @@ def align(
     else:
         report("align", step=0, val=validate_pair(pair, data))
     generator = torch.Generator()
-    for step in range(start, config.steps):
-        # Seeded a step, as in image training.
-        generator.manual_seed(config.seed * 1_000_003 + step)
-        torch.manual_seed(config.seed * 1_000_003 + step)
+    steps = range(start, config.steps)
+    for step, images, crops in draw_crops(data.images, config.batch_size, config.seed, steps):
+        generator.manual_seed(2**31 + step_seed(config.seed, step))
+        torch.manual_seed(step_seed(config.seed, step))
         for group in optimizer.param_groups:
             rate = learning_rate(step, config.steps, config.lr, config.warmup_steps)
             group["lr"] = rate * group["ratio"]
         pair.eval()
         pair.text.train()
         cast(nn.Module, pair.image.visual.head).train()
-        loss = align_loss(pair, data, config, noise, generator)
+        loss = align_loss(pair, data, config, images, crops, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 2.0)

@@ -15,8 +15,9 @@ from open_clip.transformer import TextTransformer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from videomm.training.features import BACKBONE, IMAGE_SIZE, MEAN, RESIZE_MODE, STD
+from videomm.training.backbone import BACKBONE
 from videomm.training.text_tower import TextTowerConfig, write_tokenizer
+from videomm.training.views import IMAGE_SIZE, MEAN, RESIZE_MODE, STD
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILE = "open_clip_model.safetensors"

@@ -101,12 +101,15 @@ def build_pairs(rows: Sequence[ImageRow], table: TextTable) -> Pairs:
     return Pairs([table.rows(texts_of(row)) for row in rows], torch.tensor(groups))
 
 
+def class_rows(data: Path, table: TextTable) -> list[list[int]]:
+    """For each of ImageNet's 1,000 classes, the text rows of its names."""
+    names = load_imagenet_names(data)
+    return [table.rows([fill(PROMPTS[0], name) for name in of_class]) for of_class in names]
+
+
 def class_embeddings(data: Path, table: TextTable, embeddings: Tensor) -> Tensor:
-    """One embedding for each of the backbone's classes: the mean over its names, (1000, D)."""
-    means = [
-        embeddings[table.rows([fill(PROMPTS[0], name) for name in names])].float().mean(0)
-        for names in load_imagenet_names(data)
-    ]
+    """One embedding for each of ImageNet's classes: the mean over its names, (1000, D)."""
+    means = [embeddings[rows].float().mean(0) for rows in class_rows(data, table)]
     return F.normalize(torch.stack(means), dim=-1)
 
 

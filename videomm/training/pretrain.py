@@ -1,7 +1,7 @@
-"""Contrastive training of the image tower against the sentence encoder's embeddings.
+"""Contrastive training of the image tower, from pixels, against the text tower's states.
 
-The text side is frozen but for one linear map, which later becomes the text tower's projection: so
-few images can move the image tower towards the texts' space, not the texts' space itself.
+The text side is frozen but for one linear map, the text tower's projection: so few images can move
+the image tower towards the texts' space, not the texts' space itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from videomm.training.backbone import run_trunk
 from videomm.training.distill import learning_rate
-from videomm.training.features import RandomCrops, run_trunk, tail_parts
 from videomm.training.losses import contrastive_loss, soft_target_loss
 from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+from videomm.training.views import RandomCrops
 
 MAX_SCALE = 100.0
 CHUNK = 32  # images
@@ -31,40 +32,38 @@ CHUNK = 32  # images
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of one stage of image training."""
+    """Settings of image training."""
 
-    steps: int = 900
-    batch_size: int = 512
+    steps: int = 640
+    batch_size: int = 256
     texts_per_image: int = 2
-    trained: Literal["head", "tail", "whole"] = "head"  # the last two with the head
-    lr: float = 2e-3
-    trunk_lr: float = 2e-3  # a step's share of each tensor's root mean square
-    trunk_start: int = 50  # steps for the head alone, so that the trunk gets useful gradients
+    lr: float = 1e-3
+    trunk_lr: float = 1.5e-3  # a step's share of each tensor's root mean square
+    trunk_start: int = 40  # steps for the head alone, so that the trunk gets useful gradients
     map_lr_ratio: float = 1.0
-    warmup_steps: int = 20
+    warmup_steps: int = 30
     weight_decay: float = 0.05
-    noise: float = 0.1  # of each pooled feature's deviation
     feature_dropout: float = 0.2  # of pooled features
-    soft_weight: float = 0.5
+    soft_weight: float = 0.75
     label_weight: float = 1.0
     ema_decay: float = 0.99
-    measure_every: int = 300
+    measure_every: int = 100
     seed: int = 0
 
 
 class ImageTower(nn.Module):
-    """The trained part of open_clip's image tower, with the map of the text side.
+    """open_clip's image tower, with the map of the text side.
 
     Args:
         visual: open_clip's ``TimmModel`` with the backbone's weights.
-        text_width: Width of the sentence embeddings.
+        text_width: Width of the text tower's states.
         embed_dim: Width of the shared space.
     """
 
     def __init__(self, visual: nn.Module, text_width: int, embed_dim: int) -> None:
         super().__init__()
         self.visual = visual
-        # Orthonormal rows keep every cosine between texts as the sentence encoder has it.
+        # Orthonormal rows keep every cosine between texts as the text tower has it.
         self.text_map = nn.Parameter(torch.empty(text_width, embed_dim))
         nn.init.orthogonal_(self.text_map)
         self.log_scale = nn.Parameter(torch.tensor(20.0).log())
@@ -75,21 +74,20 @@ class ImageTower(nn.Module):
         """Inverse temperature of the contrastive loss."""
         return self.log_scale.exp().clamp(max=MAX_SCALE)
 
-    def pool(self, inputs: Tensor) -> Tensor:
-        """Images (B, 3, H, W) or feature maps (B, 96, 14, 14) to pooled features (B, 1280)."""
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    def pool(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to pooled features (B, 1280)."""
+        images = images.float().contiguous(memory_format=torch.channels_last)
         # Few images at a time stay nearer to the processor from layer to layer.
-        parts = inputs.split(CHUNK) if inputs.shape[1] == 3 else [inputs]
         trunk = cast(nn.Module, self.visual.trunk)
-        return torch.cat([run_trunk(trunk, part) for part in parts])
+        return torch.cat([run_trunk(trunk, part) for part in images.split(CHUNK)])
 
     def head(self, pooled: Tensor) -> Tensor:
         """Pooled features (B, 1280) to embeddings (B, D), L2-normalised float32."""
         return F.normalize(self.visual.head(pooled).float(), dim=-1)  # type: ignore[operator]
 
-    def map_text(self, sentences: Tensor) -> Tensor:
-        """Sentence embeddings (T, 384) to the shared space (T, D), L2-normalised."""
-        return F.normalize(sentences.float() @ self.text_map, dim=-1)
+    def map_text(self, states: Tensor) -> Tensor:
+        """States of texts (T, 384) to the shared space (T, D), L2-normalised."""
+        return F.normalize(states.float() @ self.text_map, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -97,71 +95,53 @@ class PretrainData:
     """Everything image training reads.
 
     Attributes:
-        views: Inputs of the training images, one array a view: feature maps float16
-            (N, 96, 14, 14), or pooled features (N, 1280) where the head alone is trained; or
-            `RandomCrops` of the images, where the whole tower is.
-        val_views: Inputs of the validation images, by view name: arrays as above, or images
-            float16 (N, 3, 224, 224).
-        logits: The backbone's class logits float16 (N, 1000), one array a view; one for all crops.
-        pairs: Texts of the training images.
-        sentences: Sentence embeddings of all texts, float32 (T, 384).
-        classes: Embeddings of the class names, float32 (1000, 384).
-        label_sets: Labels of the training images, to be told apart within their set.
-        validation: Questions about the validation images.
+        crops: The training pictures.
+        val_images: The validation pictures, float16 (N, 3, 224, 224).
+        logits: Another network's class logits of the training pictures, float16 (N, 1000).
+        pairs: Texts of the training pictures.
+        states: The text tower's states of all texts that are used, float32 (T, 384).
+        classes: States of the class names, float32 (1000, 384).
+        label_sets: Labels of the training pictures, to be told apart within their set.
+        validation: Questions about the validation pictures.
     """
 
-    views: Sequence[npt.NDArray[np.float16]] | RandomCrops
-    val_views: dict[str, npt.NDArray[np.float16]]
-    logits: Sequence[npt.NDArray[np.float16]]
+    crops: RandomCrops
+    val_images: Tensor
+    logits: npt.NDArray[np.float16]
     pairs: Pairs
-    sentences: Tensor
+    states: Tensor
     classes: Tensor
     label_sets: Sequence[LabelSet]
     validation: ValidationSet
 
 
-def perturb(pooled: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
-    """Noise and dropout on pooled features, float32 (B, 1280)."""
-    noise = torch.randn(pooled.shape, generator=generator) * config.noise
-    keep = torch.rand(pooled.shape, generator=generator) >= config.feature_dropout
-    return (pooled + noise * pooled.detach().std(0)) * keep / (1 - config.feature_dropout)
+def drop_features(pooled: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Dropout on pooled features, float32 (B, 1280)."""
+    keep = torch.rand(pooled.shape, generator=generator) >= share
+    return pooled * keep / (1 - share)
 
 
 @torch.no_grad()
-def pool_views(tower: ImageTower, view: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
-    """Pooled features float16 (N, 1280) of cached maps (N, 96, 14, 14)."""
+def embed_images(tower: ImageTower, images: Tensor) -> Tensor:
+    """Image embeddings float32 (N, D) of images (N, 3, H, W)."""
     tower.eval()
-    parts = []
-    for start in range(0, len(view), 256):
-        maps = torch.from_numpy(view[start : start + 256]).float()
-        parts.append(tower.pool(maps).half().numpy())
-    return np.concatenate(parts)
+    return torch.cat([tower.head(tower.pool(part)) for part in images.split(256)])
 
 
-@torch.no_grad()
-def embed_inputs(tower: ImageTower, view: npt.NDArray[np.float16]) -> Tensor:
-    """Image embeddings float32 (N, D) of cached maps or pooled features."""
-    pooled = pool_views(tower, view) if view.ndim == 4 else view
-    return tower.eval().head(torch.from_numpy(pooled).float())
-
-
-def validate(tower: ImageTower, data: PretrainData) -> dict[str, dict[str, float]]:
-    """The validation figures of each view."""
+def validate(tower: ImageTower, data: PretrainData) -> dict[str, float]:
+    """The validation figures."""
     with torch.no_grad():
-        texts = tower.map_text(data.sentences)
-    return {
-        name: measure(embed_inputs(tower, view), texts, data.validation)
-        for name, view in data.val_views.items()
-    }
+        texts = tower.map_text(data.states)
+    return measure(embed_images(tower, data.val_images), texts, data.validation)
 
 
 def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str, object]]:
-    """Head, text map and scales, and what is trained of the trunk.
+    """Head, text map and scales, and the trunk.
 
-    Batch norm is folded into the trunk's weights, whose sizes differ by a factor of a hundred. Adam
-    moves every weight by about its learning rate, so each tensor has a rate of its own size.
+    The sizes of the trunk's tensors differ by a factor of a hundred. Adam moves every weight by
+    about its learning rate, so each tensor has a rate of its own size.
     """
-    trunk = [p for p in tower.visual.trunk.parameters() if p.requires_grad]  # type: ignore[union-attr]
+    trunk = list(tower.visual.trunk.parameters())  # type: ignore[union-attr]
     head = list(tower.visual.head.parameters())  # type: ignore[union-attr]
     scales = [tower.log_scale, tower.log_soft_scale]
 
@@ -185,74 +165,46 @@ def size_of(parameter: Tensor) -> float:
     return float(parameter.detach().square().mean().sqrt())
 
 
-def set_trainable(tower: ImageTower, trained: Literal["head", "tail", "whole"]) -> None:
-    """Freeze what is not trained of the trunk."""
-    trunk = cast(nn.Module, tower.visual.trunk)
-    trunk.requires_grad_(trained == "whole")
-    if trained == "tail":
-        for part in tail_parts(trunk):
-            part.requires_grad_(True)
-
-
-def step_seed(config: PretrainConfig, step: int) -> int:
+def step_seed(seed: int, step: int) -> int:
     """Seeded a step, not a run, so that a resumed run draws what an unbroken one does."""
-    return config.seed * 1_000_003 + step
+    return seed * 1_000_003 + step
 
 
-def draw_inputs(
-    data: PretrainData, config: PretrainConfig, start: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches from step ``start`` on: image numbers (B,), inputs, class logits (B, 1000)."""
+def draw_crops(
+    data: PretrainData, batch_size: int, seed: int, steps: range
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """A batch a step: the step, image numbers (B,), crops float32 (B, 3, H, W)."""
     number = len(data.pairs.text_rows)
-
-    def draw_rows(step: int) -> tuple[Tensor, torch.Generator]:
-        generator = torch.Generator().manual_seed(step_seed(config, step))
-        return torch.randperm(number, generator=generator)[: config.batch_size], generator
-
-    if isinstance(data.views, RandomCrops):
-        rows = [draw_rows(step)[0] for step in range(start, config.steps)]
-        keys = [
-            [(row, config.batch_size * step + i) for i, row in enumerate(batch.tolist())]
-            for step, batch in enumerate(rows, start)
-        ]
-        loader = DataLoader(data.views, batch_sampler=keys, num_workers=1, prefetch_factor=2)
-        for batch, crops in zip(rows, loader, strict=True):
-            yield batch, crops, torch.from_numpy(data.logits[0][batch.numpy()]).float()
-        return
-    for step in range(start, config.steps):
-        batch, generator = draw_rows(step)
-        yield batch, *pick_views(data, batch, generator)
-
-
-def pick_views(
-    data: PretrainData, rows: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Inputs and class logits (B, 1000) of one cached view of each image, float32."""
-    views = cast(Sequence[npt.NDArray[np.float16]], data.views)
-    picks = torch.randint(len(views), (len(rows),), generator=generator).tolist()
-    pairs = list(zip(picks, rows.tolist(), strict=True))
-    inputs = np.stack([views[view][row] for view, row in pairs])
-    logits = np.stack([data.logits[view][row] for view, row in pairs])
-    return torch.from_numpy(inputs).float(), torch.from_numpy(logits).float()
+    rows = [
+        torch.randperm(number, generator=torch.Generator().manual_seed(step_seed(seed, step)))
+        for step in steps
+    ]
+    rows = [order[:batch_size] for order in rows]
+    keys = [
+        [(row, batch_size * step + i) for i, row in enumerate(batch.tolist())]
+        for step, batch in zip(steps, rows, strict=True)
+    ]
+    loader = DataLoader(data.crops, batch_sampler=keys, num_workers=1, prefetch_factor=2)
+    yield from zip(steps, rows, loader, strict=True)
 
 
 def batch_loss(
     tower: ImageTower,
     data: PretrainData,
     config: PretrainConfig,
-    batch: tuple[Tensor, Tensor, Tensor],
+    rows: Tensor,
+    crops: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """The loss of one step on a batch of `draw_inputs`."""
-    rows, inputs, logits = batch
-    pooled = inputs if config.trained == "head" else tower.pool(inputs)
-    image = tower.head(perturb(pooled, config, generator))
+    """The loss of one step on a batch of `draw_crops`."""
+    pooled = drop_features(tower.pool(crops), config.feature_dropout, generator)
+    image = tower.head(pooled)
     texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
-    loss = contrastive_loss(image, tower.map_text(data.sentences[texts]), positives, tower.scale)
+    loss = contrastive_loss(image, tower.map_text(data.states[texts]), positives, tower.scale)
     if config.soft_weight:
-        classes = tower.map_text(data.classes)
+        target = torch.from_numpy(data.logits[rows.numpy()]).float().softmax(1)
         soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
-        soft = soft_target_loss(image, classes, logits.softmax(1), soft_scale)
+        soft = soft_target_loss(image, tower.map_text(data.classes), target, soft_scale)
         loss = loss + config.soft_weight * soft
     if config.label_weight:
         loss = loss + config.label_weight * label_loss(tower, data, image, rows)
@@ -275,7 +227,7 @@ def label_loss(tower: ImageTower, data: PretrainData, image: Tensor, rows: Tenso
     for labels in data.label_sets:
         classes = labels.classes[rows]
         known = classes >= 0
-        texts = F.normalize(tower.map_text(data.sentences[labels.rows]).mean(1), dim=-1)
+        texts = F.normalize(tower.map_text(data.states[labels.rows]).mean(1), dim=-1)
         logits = tower.scale * image[known] @ texts.T
         total = total + F.cross_entropy(logits, classes[known], reduction="sum")
     return total / len(rows)
@@ -293,7 +245,6 @@ def pretrain(
         config: Settings.
     """
     seed_everything(config.seed)
-    set_trainable(tower, config.trained)
     optimizer = torch.optim.AdamW(parameter_groups(tower, config), lr=config.lr)
     trained = [p for p in tower.parameters() if p.requires_grad]
     average = copy.deepcopy(tower)
@@ -305,17 +256,18 @@ def pretrain(
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
     generator = torch.Generator()
-    for step, batch in enumerate(draw_inputs(data, config, start), start):
-        generator.manual_seed(2**31 + step_seed(config, step))
-        torch.manual_seed(step_seed(config, step))
+    steps = range(start, config.steps)
+    for step, rows, crops in draw_crops(data, config.batch_size, config.seed, steps):
+        generator.manual_seed(2**31 + step_seed(config.seed, step))
+        torch.manual_seed(step_seed(config.seed, step))
         for group in optimizer.param_groups:
             since = step - group["first_step"]
             total = config.steps - group["first_step"]
             rate = learning_rate(since, total, group["peak"], config.warmup_steps)
             group["lr"] = rate if since >= 0 else 0.0
-        tower.eval()  # batch norm keeps its folded statistics
+        tower.eval()  # batch norm keeps the statistics of the many pictures it was trained on
         tower.visual.head.train()  # type: ignore[union-attr]
-        loss = batch_loss(tower, data, config, batch, generator)
+        loss = batch_loss(tower, data, config, rows, crops, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
@@ -334,7 +286,6 @@ def pretrain(
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average of the trained parameters, in place."""
+    """Exponential moving average of the parameters, in place."""
     for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        if value.requires_grad:  # averaging a frozen trunk costs more than a step of the head
-            mean.lerp_(value, 1 - decay)
+        mean.lerp_(value, 1 - decay)
