@@ -146,7 +146,7 @@ def test_errors_name_what_is_wrong():
         frame_accuracy(frames("11"), frames("111"))
     with pytest.raises(ValueError, match=r"at least one frame, got shape \(0,\)"):
         find_runs(np.array([], dtype=int))
-    with pytest.raises(ValueError, match="vector of integers.* float64"):
+    with pytest.raises(ValueError, match=r"vector of integers.* float64"):
         edit_score(np.zeros(3), np.zeros(3))
     with pytest.raises(ValueError, match="above 0 and at most 1, got 25"):
         overlap_f1(frames("1"), frames("1"), 25)
