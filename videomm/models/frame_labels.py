@@ -1,0 +1,167 @@
+"""Temporal segmentation: a label for each frame of a video, learned from labelled frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from videomm.config import Config
+from videomm.errors import InvalidInputError
+from videomm.models.temporal import (
+    TemporalBlock,
+    TemporalConfig,
+    check_batch,
+    rotary_angles,
+    rotary_frequencies,
+)
+
+
+@dataclass(frozen=True)
+class FrameLabelConfig(Config):
+    """Shape of a `FrameLabelModel`.
+
+    Attributes:
+        dim: D, width of the features that come in.
+        num_labels: L, how many labels there are.
+        width: width inside; a multiple of 2 * num_heads.
+        num_convolutions: dilated convolutions over neighbouring frames, each reaching twice as far
+            as the one before.
+        windows: attention blocks after them, each with the seconds to either side that a frame
+            attends to; None is the whole video.
+        num_heads: attention heads.
+        dropout: on every residual branch, while training.
+        feature_dropout: share of the features that a video loses whole, while training.
+    """
+
+    dim: int
+    num_labels: int
+    width: int = 64
+    num_convolutions: int = 4
+    windows: tuple[float | None, ...] = (8.0, None)
+    num_heads: int = 4
+    dropout: float = 0.3
+    feature_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.num_labels < 2:
+            raise InvalidInputError(
+                "a model of frame labels needs dim of at least 1 and num_labels of at least 2, got "
+                f"dim={self.dim}, num_labels={self.num_labels}"
+            )
+        if self.num_convolutions < 0:
+            raise InvalidInputError(
+                f"num_convolutions must be at least 0, got {self.num_convolutions}"
+            )
+        if any(window is not None and not window > 0 for window in self.windows):
+            raise InvalidInputError(
+                f"windows must be seconds above 0, or None for the whole video, got {self.windows}"
+            )
+        if not (0 <= self.dropout < 1 and 0 <= self.feature_dropout < 1):
+            raise InvalidInputError(
+                "dropouts must be at least 0 and below 1, got "
+                f"dropout={self.dropout}, feature_dropout={self.feature_dropout}"
+            )
+        # JSON has lists; width and heads are checked where the blocks check theirs.
+        object.__setattr__(self, "windows", tuple(self.windows))
+        self.temporal()
+
+    def temporal(self) -> TemporalConfig:
+        """Shape of the attention blocks."""
+        return TemporalConfig(
+            dim=self.width,
+            num_layers=len(self.windows),
+            num_heads=self.num_heads,
+            dropout=self.dropout,
+            max_period=512.0,
+        )
+
+
+class FrameLabelModel(nn.Module):
+    """Dilated convolutions, then attention blocks: neighbours first, then the whole video.
+
+    The convolutions look at neighbouring frames, whatever their times (as Yi et al. 2021, ASFormer,
+    https://arxiv.org/abs/2110.08568, section 3.1, put them in front of attention), so videos should
+    be sampled at the rate of training; the attention blocks are those of `TemporalTransformer`,
+    with positions from seconds, within a window or over the whole video.
+
+    Features are standardised with a mean and a deviation that are part of the weights, 0 and 1
+    until training sets them.
+
+    Args:
+        config: shape of the model.
+    """
+
+    def __init__(self, config: FrameLabelConfig) -> None:
+        super().__init__()
+        self.config = config
+        temporal = config.temporal()
+        self.register_buffer("mean", torch.zeros(config.dim))
+        self.register_buffer("deviation", torch.ones(config.dim))
+        # Not saved: they follow from the config.
+        self.register_buffer("frequencies", rotary_frequencies(temporal), persistent=False)
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.frequencies: Tensor
+        # Whole features are dropped, a video at a time: a model of few videos rests on few else.
+        self.feature_dropout = nn.Dropout1d(config.feature_dropout)
+        self.project = nn.Linear(config.dim, config.width)
+        self.convolutions = nn.ModuleList(
+            _Convolution(config.width, 2**i, config.dropout) for i in range(config.num_convolutions)
+        )
+        self.blocks = nn.ModuleList(TemporalBlock(temporal) for _ in config.windows)
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.num_labels)
+
+    def forward(self, features: Tensor, times: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits of every frame's labels.
+
+        Args:
+            features: float (B, N, D), of any length.
+            times: (B, N) seconds; values at padding do not matter.
+            mask: bool (B, N), True for frames; None where nothing is padded. Each video needs at
+                least one frame.
+
+        Returns:
+            Float (B, N, L); zero where padded.
+
+        Raises:
+            InvalidInputError: shapes do not fit, or a video has no frame.
+        """
+        mask = check_batch(features, times, mask, self.config.dim)
+        keep = mask[..., None]
+        # Padding may hold anything, NaN included.
+        features = ((features - self.mean) / self.deviation).masked_fill(~keep, 0.0)
+        x = self.project(self.feature_dropout(features.mT).mT)
+        for convolution in self.convolutions:
+            x = convolution(x, keep)
+        cos, sin = rotary_angles(times, mask, self.frequencies, x.dtype)
+        for block, window in zip(self.blocks, self.config.windows, strict=True):
+            x = block(x, cos, sin, _seen(times, mask, window))
+        logits: Tensor = self.head(self.norm(x)).masked_fill(~keep, 0.0)
+        return logits
+
+
+def _seen(times: Tensor, mask: Tensor, window: float | None) -> Tensor:
+    """Bool (B, N, N): which frames each frame attends to."""
+    if window is None:
+        return mask[:, None, :]
+    apart = (times[:, :, None] - times[:, None, :]).abs()
+    # Padding attends to itself, as a softmax over nothing is NaN, in gradients too.
+    alone = torch.eye(times.shape[1], dtype=torch.bool, device=times.device)
+    return (mask[:, None, :] & (apart <= window)) | alone
+
+
+class _Convolution(nn.Module):
+    """x + GELU(convolution of three frames, `dilation` apart), with nothing seen of padding."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.convolution = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        seen = self.norm(x).masked_fill(~keep, 0.0)
+        return x + self.dropout(nn.functional.gelu(self.convolution(seen.mT)).mT)
