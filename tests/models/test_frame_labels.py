@@ -46,39 +46,46 @@ def naive(model, x, times):
         pairs = (v[: size // 2] + 1j * v[size // 2 :]) * np.exp(1j * frequencies * t)
         return np.concatenate([pairs.real, pairs.imag])
 
-    x = linear((x - w["mean"]) / w["deviation"], "project")
-    for layer in range(config.num_convolutions):
-        key = f"convolutions.{layer}"
-        seen, kernel = norm(x, f"{key}.norm"), w[f"{key}.convolution.weight"]
-        y = np.tile(w[f"{key}.convolution.bias"], (n, 1))
-        for i in range(n):
-            for tap in range(3):
+    def attended(x, key, window):
+        q, k, v = np.split(linear(x, f"{key}.qkv"), 3, axis=1)
+        joined = np.zeros((n, config.width))
+        for head, i in np.ndindex(config.num_heads, n):
+            part = slice(head * size, (head + 1) * size)
+            near = [j for j in range(n) if window is None or abs(times[i] - times[j]) <= window]
+            query = rotated(q[i, part], times[i])
+            logits = np.array([query @ rotated(k[j, part], times[j]) for j in near])
+            weights = np.exp(logits / math.sqrt(size))
+            joined[i, part] = weights / weights.sum() @ v[near, part]
+        return joined
+
+    x = (x - w["mean"]) / w["deviation"]
+    for number in range(1 + config.num_refinements):
+        stage = f"stages.{number}"
+        x = linear(x, f"{stage}.project")
+        for layer in range(config.num_convolutions):
+            key = f"{stage}.convolutions.{layer}"
+            seen, kernel = norm(x, f"{key}.norm"), w[f"{key}.convolution.weight"]
+            y = np.tile(w[f"{key}.convolution.bias"], (n, 1))
+            for i, tap in np.ndindex(n, 3):
                 j = i + (tap - 1) * 2**layer
                 if 0 <= j < n:
                     y[i] += kernel[:, :, tap] @ seen[j]
-        x = x + gelu(y)
-    for layer, window in enumerate(config.windows):
-        key = f"blocks.{layer}"
-        q, k, v = np.split(linear(norm(x, f"{key}.norm1"), f"{key}.qkv"), 3, axis=1)
-        joined = np.zeros((n, config.width))
-        for head in range(config.num_heads):
-            part = slice(head * size, (head + 1) * size)
-            for i in range(n):
-                near = [j for j in range(n) if window is None or abs(times[i] - times[j]) <= window]
-                query = rotated(q[i, part], times[i])
-                logits = np.array([query @ rotated(k[j, part], times[j]) for j in near])
-                weights = np.exp(logits / math.sqrt(size))
-                joined[i, part] = weights / weights.sum() @ v[near, part]
-        x = x + linear(joined, f"{key}.out")
-        x = x + linear(gelu(linear(norm(x, f"{key}.norm2"), f"{key}.mlp.0")), f"{key}.down")
-    return linear(norm(x, "norm"), "head")
+            x = x + gelu(y)
+        for layer, window in enumerate(config.windows):
+            key = f"{stage}.blocks.{layer}"
+            x = x + linear(attended(norm(x, f"{key}.norm1"), key, window), f"{key}.out")
+            x = x + linear(gelu(linear(norm(x, f"{key}.norm2"), f"{key}.mlp.0")), f"{key}.down")
+        logits = linear(norm(x, f"{stage}.norm"), f"{stage}.head")
+        x = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    return logits
 
 
 def test_agrees_with_a_naive_numpy_version():
     model, x = trained(), values(1, 9, 6)
     times = torch.tensor([[0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 60.0, 61.0]])
     expected = naive(model, x[0].double().numpy(), times[0].tolist())
-    assert np.abs(model(x, times)[0].detach().numpy() - expected).max() < 1e-5
+    assert np.abs(model(x, times)[0].detach().numpy() - expected).max() < 1e-4
+    assert model.all_stages(x, times).shape == (2, 1, 9, 3)
 
 
 @settings(deadline=None, max_examples=30)
@@ -110,15 +117,15 @@ def test_padding_leaves_gradients_finite():
 
 
 @pytest.mark.parametrize(
-    ("shape", "reach"), [({"windows": (2.0,)}, 5), ({"windows": (), "num_convolutions": 2}, 3)]
+    ("shape", "reach"), [({"windows": (2.0,)}, 10), ({"windows": (), "num_refinements": 0}, 3)]
 )
 def test_a_frame_beyond_reach_changes_nothing(shape, reach):
-    # Convolutions reach 1 + 2 frames, then the window 2 seconds of 1 frame each.
-    model, x, times = trained(**shape), values(1, 20, 6), torch.arange(20.0)[None]
+    # In a stage convolutions reach 1 + 2 frames, then the window 2 seconds of 1 frame each.
+    model, x, times = trained(**shape), values(1, 30, 6), torch.arange(30.0)[None]
     changed = x.clone()
-    changed[0, 10] += 1
+    changed[0, 15] += 1
     apart = (model(x, times) - model(changed, times)).abs().amax(-1)[0]
-    inside = (torch.arange(20) - 10).abs() <= reach
+    inside = (torch.arange(30) - 15).abs() <= reach
     assert (apart[~inside] == 0).all()
     assert (apart[inside] > 0).all()
 
@@ -155,7 +162,7 @@ def test_bad_shapes():
     ("shape", "message"),
     [
         ({"num_labels": 1}, "num_labels of at least 2, got dim=6, num_labels=1"),
-        ({"num_convolutions": -1}, "num_convolutions must be at least 0, got -1"),
+        ({"num_convolutions": -1}, "must be at least 0, got -1 and 1"),
         ({"windows": (4.0, 0.0)}, r"seconds above 0, or None .*, got \(4.0, 0.0\)"),
         ({"dropout": 1.0}, "below 1, got dropout=1.0"),
         ({"width": 30}, r"multiple of 2 \* num_heads, got dim=30, num_heads=4"),

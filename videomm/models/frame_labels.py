@@ -31,6 +31,7 @@ class FrameLabelConfig(Config):
         windows: attention blocks after them, each with the seconds to either side that a frame
             attends to; None is the whole video.
         num_heads: attention heads.
+        num_refinements: stages after the first, which see nothing but the labels so far.
         dropout: on every residual branch, while training.
         feature_dropout: share of the features that a video loses whole, while training.
     """
@@ -39,8 +40,9 @@ class FrameLabelConfig(Config):
     num_labels: int
     width: int = 64
     num_convolutions: int = 4
-    windows: tuple[float | None, ...] = (8.0, None)
+    windows: tuple[float | None, ...] = (16.0, None)
     num_heads: int = 4
+    num_refinements: int = 1
     dropout: float = 0.3
     feature_dropout: float = 0.3
 
@@ -50,9 +52,10 @@ class FrameLabelConfig(Config):
                 "a model of frame labels needs dim of at least 1 and num_labels of at least 2, got "
                 f"dim={self.dim}, num_labels={self.num_labels}"
             )
-        if self.num_convolutions < 0:
+        if self.num_convolutions < 0 or self.num_refinements < 0:
             raise InvalidInputError(
-                f"num_convolutions must be at least 0, got {self.num_convolutions}"
+                "num_convolutions and num_refinements must be at least 0, got "
+                f"{self.num_convolutions} and {self.num_refinements}"
             )
         if any(window is not None and not window > 0 for window in self.windows):
             raise InvalidInputError(
@@ -79,12 +82,15 @@ class FrameLabelConfig(Config):
 
 
 class FrameLabelModel(nn.Module):
-    """Dilated convolutions, then attention blocks: neighbours first, then the whole video.
+    """Stages of dilated convolutions and attention: neighbours first, then the whole video.
 
-    The convolutions look at neighbouring frames, whatever their times (as Yi et al. 2021, ASFormer,
-    https://arxiv.org/abs/2110.08568, section 3.1, put them in front of attention), so videos should
-    be sampled at the rate of training; the attention blocks are those of `TemporalTransformer`,
-    with positions from seconds, within a window or over the whole video.
+    The first stage reads features; each refinement reads the probabilities of the stage before it
+    alone, and so learns which labels follow each other and how long they last (Farha & Gall 2019,
+    MS-TCN, https://arxiv.org/abs/1903.01945, section 3.2). The convolutions look at neighbouring
+    frames, whatever their times (as Yi et al. 2021, ASFormer, https://arxiv.org/abs/2110.08568,
+    section 3.1, put them in front of attention), so videos should be sampled at the rate of
+    training; the attention blocks are those of `TemporalTransformer`, with positions from seconds,
+    within a window or over the whole video.
 
     Features are standardised with a mean and a deviation that are part of the weights, 0 and 1
     until training sets them.
@@ -96,26 +102,21 @@ class FrameLabelModel(nn.Module):
     def __init__(self, config: FrameLabelConfig) -> None:
         super().__init__()
         self.config = config
-        temporal = config.temporal()
         self.register_buffer("mean", torch.zeros(config.dim))
         self.register_buffer("deviation", torch.ones(config.dim))
         # Not saved: they follow from the config.
-        self.register_buffer("frequencies", rotary_frequencies(temporal), persistent=False)
+        frequencies = rotary_frequencies(config.temporal())
+        self.register_buffer("frequencies", frequencies, persistent=False)
         self.mean: Tensor
         self.deviation: Tensor
         self.frequencies: Tensor
         # Whole features are dropped, a video at a time: a model of few videos rests on few else.
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
-        self.project = nn.Linear(config.dim, config.width)
-        self.convolutions = nn.ModuleList(
-            _Convolution(config.width, 2**i, config.dropout) for i in range(config.num_convolutions)
-        )
-        self.blocks = nn.ModuleList(TemporalBlock(temporal) for _ in config.windows)
-        self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, config.num_labels)
+        widths = [config.dim] + [config.num_labels] * config.num_refinements
+        self.stages = nn.ModuleList(_Stage(width, config) for width in widths)
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Logits of every frame's labels.
+        """Logits of every frame's labels, as the last stage has them.
 
         Args:
             features: float (B, N, D), of any length.
@@ -129,16 +130,44 @@ class FrameLabelModel(nn.Module):
         Raises:
             InvalidInputError: shapes do not fit, or a video has no frame.
         """
+        return self.all_stages(features, times, mask)[-1]
+
+    def all_stages(self, features: Tensor, times: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As `forward`, with the logits of each stage: float (S, B, N, L)."""
         mask = check_batch(features, times, mask, self.config.dim)
         keep = mask[..., None]
         # Padding may hold anything, NaN included.
         features = ((features - self.mean) / self.deviation).masked_fill(~keep, 0.0)
-        x = self.project(self.feature_dropout(features.mT).mT)
+        x = self.feature_dropout(features.mT).mT
+        cos, sin = rotary_angles(times, mask, self.frequencies, x.dtype)
+        seen = [_seen(times, mask, window) for window in self.config.windows]
+        logits: list[Tensor] = []
+        for stage in self.stages:
+            logits.append(stage(x, cos, sin, seen, keep))
+            x = logits[-1].softmax(-1)
+        return torch.stack(logits)
+
+
+class _Stage(nn.Module):
+    def __init__(self, dim: int, config: FrameLabelConfig) -> None:
+        super().__init__()
+        temporal = config.temporal()
+        self.project = nn.Linear(dim, config.width)
+        self.convolutions = nn.ModuleList(
+            _Convolution(config.width, 2**i, config.dropout) for i in range(config.num_convolutions)
+        )
+        self.blocks = nn.ModuleList(TemporalBlock(temporal) for _ in config.windows)
+        self.norm = nn.LayerNorm(config.width)
+        self.head = nn.Linear(config.width, config.num_labels)
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, seen: list[Tensor], keep: Tensor
+    ) -> Tensor:
+        x = self.project(x)
         for convolution in self.convolutions:
             x = convolution(x, keep)
-        cos, sin = rotary_angles(times, mask, self.frequencies, x.dtype)
-        for block, window in zip(self.blocks, self.config.windows, strict=True):
-            x = block(x, cos, sin, _seen(times, mask, window))
+        for block, who in zip(self.blocks, seen, strict=True):
+            x = block(x, cos, sin, who)
         logits: Tensor = self.head(self.norm(x)).masked_fill(~keep, 0.0)
         return logits
 

@@ -177,9 +177,10 @@ def fit_frame_labels(
 ) -> FrameLabelModel:
     """Learn to label frames.
 
-    Cross-entropy of every frame plus a smoothing loss, on videos that are played faster and slower
-    and mixed with each other; the weights are averaged over steps. On a CPU the result is the same
-    for the same seed and number of threads, and a resumed training gives what an unbroken one does.
+    Cross-entropy of every frame plus a smoothing loss, summed over the model's stages, on videos
+    that are played faster and slower and mixed with each other; the weights are averaged over
+    steps. On a CPU the result is the same for the same seed and number of threads, and a resumed
+    training gives what an unbroken one does.
 
     Args:
         videos: what to learn from.
@@ -250,9 +251,10 @@ class _Trainer:
         features, times, labels = pad_videos(self.draw())
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # for dropout
         mask = labels != IGNORED
-        logits = self.model.train()(features, times, mask)
-        loss = F.cross_entropy(logits.mT, labels, ignore_index=IGNORED)
-        loss = loss + config.smoothing * smoothing_loss(logits, mask)
+        loss = torch.zeros(())
+        for logits in self.model.train().all_stages(features, times, mask):
+            loss = loss + F.cross_entropy(logits.mT, labels, ignore_index=IGNORED)
+            loss = loss + config.smoothing * smoothing_loss(logits, mask)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
