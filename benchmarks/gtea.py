@@ -113,11 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows: dict[str, list[Figures]] = {"majority": [], "linear": []}
     rows |= {f"seed {seed}": [] for seed in range(options.seeds)}
-    for split in SPLITS:
-        train, test = load_split(options.data, split)
+    splits = [load_split(options.data, split) for split in SPLITS]
+    for train, test in splits:
         rows["majority"].append(measure(fit_majority(train), test))
         rows["linear"].append(measure(fit_linear(train), test))
-        for seed in range(options.seeds):
+    for seed in range(options.seeds):
+        for split, (train, test) in zip(SPLITS, splits, strict=True):
             figures = measure(fit_ours(train, seed), test)
             rows[f"seed {seed}"].append(figures)
             report("gtea", split=split, seed=seed, **{k: round(v, 1) for k, v in figures.items()})

@@ -18,7 +18,8 @@ def values(*shape, seed=0):
 def trained(**shape):
     """Weights as after training: none of them zero."""
     torch.manual_seed(0)
-    shape = {"width": 16, "num_heads": 2, "num_convolutions": 2, "windows": (2.0, None)} | shape
+    defaults = {"width": 16, "num_heads": 2, "num_convolutions": 2, "windows": (2.0, None)}
+    shape = defaults | {"num_refinements": 1, "refinement_convolutions": 1} | shape
     model = FrameLabelModel(FrameLabelConfig(dim=6, num_labels=3, **shape)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -62,7 +63,7 @@ def naive(model, x, times):
     for number in range(1 + config.num_refinements):
         stage = f"stages.{number}"
         x = linear(x, f"{stage}.project")
-        for layer in range(config.num_convolutions):
+        for layer in range(config.refinement_convolutions if number else config.num_convolutions):
             key = f"{stage}.convolutions.{layer}"
             seen, kernel = norm(x, f"{key}.norm"), w[f"{key}.convolution.weight"]
             y = np.tile(w[f"{key}.convolution.bias"], (n, 1))
@@ -71,7 +72,7 @@ def naive(model, x, times):
                 if 0 <= j < n:
                     y[i] += kernel[:, :, tap] @ seen[j]
             x = x + gelu(y)
-        for layer, window in enumerate(config.windows):
+        for layer, window in enumerate(() if number else config.windows):
             key = f"{stage}.blocks.{layer}"
             x = x + linear(attended(norm(x, f"{key}.norm1"), key, window), f"{key}.out")
             x = x + linear(gelu(linear(norm(x, f"{key}.norm2"), f"{key}.mlp.0")), f"{key}.down")
@@ -117,10 +118,10 @@ def test_padding_leaves_gradients_finite():
 
 
 @pytest.mark.parametrize(
-    ("shape", "reach"), [({"windows": (2.0,)}, 10), ({"windows": (), "num_refinements": 0}, 3)]
+    ("shape", "reach"), [({"windows": (2.0,)}, 6), ({"windows": (), "num_refinements": 0}, 3)]
 )
 def test_a_frame_beyond_reach_changes_nothing(shape, reach):
-    # In a stage convolutions reach 1 + 2 frames, then the window 2 seconds of 1 frame each.
+    # Convolutions reach 1 + 2 frames, the window 2 of one a second, the refinement 1.
     model, x, times = trained(**shape), values(1, 30, 6), torch.arange(30.0)[None]
     changed = x.clone()
     changed[0, 15] += 1
@@ -162,7 +163,7 @@ def test_bad_shapes():
     ("shape", "message"),
     [
         ({"num_labels": 1}, "num_labels of at least 2, got dim=6, num_labels=1"),
-        ({"num_convolutions": -1}, "must be at least 0, got -1 and 1"),
+        ({"num_convolutions": -1}, r"must be at least 0, got \(-1, 2, 6\)"),
         ({"windows": (4.0, 0.0)}, r"seconds above 0, or None .*, got \(4.0, 0.0\)"),
         ({"dropout": 1.0}, "below 1, got dropout=1.0"),
         ({"width": 30}, r"multiple of 2 \* num_heads, got dim=30, num_heads=4"),

@@ -31,7 +31,9 @@ class FrameLabelConfig(Config):
         windows: attention blocks after them, each with the seconds to either side that a frame
             attends to; None is the whole video.
         num_heads: attention heads.
-        num_refinements: stages after the first, which see nothing but the labels so far.
+        num_refinements: stages after the first, which see nothing but the labels so far; they have
+            convolutions alone.
+        refinement_convolutions: how many, dilated as in the first stage.
         dropout: on every residual branch, while training.
         feature_dropout: share of the features that a video loses whole, while training.
     """
@@ -42,7 +44,8 @@ class FrameLabelConfig(Config):
     num_convolutions: int = 4
     windows: tuple[float | None, ...] = (16.0, None)
     num_heads: int = 4
-    num_refinements: int = 1
+    num_refinements: int = 2
+    refinement_convolutions: int = 6
     dropout: float = 0.3
     feature_dropout: float = 0.3
 
@@ -52,10 +55,11 @@ class FrameLabelConfig(Config):
                 "a model of frame labels needs dim of at least 1 and num_labels of at least 2, got "
                 f"dim={self.dim}, num_labels={self.num_labels}"
             )
-        if self.num_convolutions < 0 or self.num_refinements < 0:
+        counts = (self.num_convolutions, self.num_refinements, self.refinement_convolutions)
+        if min(counts) < 0:
             raise InvalidInputError(
-                "num_convolutions and num_refinements must be at least 0, got "
-                f"{self.num_convolutions} and {self.num_refinements}"
+                "num_convolutions, num_refinements and refinement_convolutions must be at least 0, "
+                f"got {counts}"
             )
         if any(window is not None and not window > 0 for window in self.windows):
             raise InvalidInputError(
@@ -82,15 +86,15 @@ class FrameLabelConfig(Config):
 
 
 class FrameLabelModel(nn.Module):
-    """Stages of dilated convolutions and attention: neighbours first, then the whole video.
+    """Dilated convolutions, then attention: neighbours first, then the whole video; then refined.
 
-    The first stage reads features; each refinement reads the probabilities of the stage before it
-    alone, and so learns which labels follow each other and how long they last (Farha & Gall 2019,
-    MS-TCN, https://arxiv.org/abs/1903.01945, section 3.2). The convolutions look at neighbouring
-    frames, whatever their times (as Yi et al. 2021, ASFormer, https://arxiv.org/abs/2110.08568,
-    section 3.1, put them in front of attention), so videos should be sampled at the rate of
-    training; the attention blocks are those of `TemporalTransformer`, with positions from seconds,
-    within a window or over the whole video.
+    The first stage reads features; each refinement, of convolutions alone, reads the probabilities
+    of the stage before it and nothing else, and so learns which labels follow each other and how
+    long they last (Farha & Gall 2019, MS-TCN, https://arxiv.org/abs/1903.01945, section 3.2). The
+    convolutions look at neighbouring frames, whatever their times (as Yi et al. 2021, ASFormer,
+    https://arxiv.org/abs/2110.08568, section 3.1, put them in front of attention), so videos should
+    be sampled at the rate of training; the attention blocks are those of `TemporalTransformer`,
+    with positions from seconds, within a window or over the whole video.
 
     Features are standardised with a mean and a deviation that are part of the weights, 0 and 1
     until training sets them.
@@ -112,8 +116,13 @@ class FrameLabelModel(nn.Module):
         self.frequencies: Tensor
         # Whole features are dropped, a video at a time: a model of few videos rests on few else.
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
-        widths = [config.dim] + [config.num_labels] * config.num_refinements
-        self.stages = nn.ModuleList(_Stage(width, config) for width in widths)
+        self.stages = nn.ModuleList(
+            [_Stage(config.dim, config, config.num_convolutions, len(config.windows))]
+            + [
+                _Stage(config.num_labels, config, config.refinement_convolutions, 0)
+                for _ in range(config.num_refinements)
+            ]
+        )
 
     def forward(self, features: Tensor, times: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits of every frame's labels, as the last stage has them.
@@ -149,14 +158,16 @@ class FrameLabelModel(nn.Module):
 
 
 class _Stage(nn.Module):
-    def __init__(self, dim: int, config: FrameLabelConfig) -> None:
+    def __init__(
+        self, dim: int, config: FrameLabelConfig, num_convolutions: int, num_blocks: int
+    ) -> None:
         super().__init__()
         temporal = config.temporal()
         self.project = nn.Linear(dim, config.width)
         self.convolutions = nn.ModuleList(
-            _Convolution(config.width, 2**i, config.dropout) for i in range(config.num_convolutions)
+            _Convolution(config.width, 2**i, config.dropout) for i in range(num_convolutions)
         )
-        self.blocks = nn.ModuleList(TemporalBlock(temporal) for _ in config.windows)
+        self.blocks = nn.ModuleList(TemporalBlock(temporal) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.num_labels)
 
@@ -166,7 +177,8 @@ class _Stage(nn.Module):
         x = self.project(x)
         for convolution in self.convolutions:
             x = convolution(x, keep)
-        for block, who in zip(self.blocks, seen, strict=True):
+        # A refinement has no blocks.
+        for block, who in zip(self.blocks, seen, strict=False):
             x = block(x, cos, sin, who)
         logits: Tensor = self.head(self.norm(x)).masked_fill(~keep, 0.0)
         return logits

@@ -72,7 +72,7 @@ class FrameLabelTraining(Config):
         seed: everything random follows from it.
     """
 
-    steps: int = 300
+    steps: int = 400
     batch_size: int = 7
     lr: float = 2e-3
     warmup_steps: int = 20
