@@ -91,10 +91,10 @@ class FrameLabelModel(nn.Module):
     The first stage reads features; each refinement, of convolutions alone, reads the probabilities
     of the stage before it and nothing else, and so learns which labels follow each other and how
     long they last (Farha & Gall 2019, MS-TCN, https://arxiv.org/abs/1903.01945, section 3.2). The
-    convolutions look at neighbouring frames, whatever their times (as Yi et al. 2021, ASFormer,
-    https://arxiv.org/abs/2110.08568, section 3.1, put them in front of attention), so videos should
-    be sampled at the rate of training; the attention blocks are those of `TemporalTransformer`,
-    with positions from seconds, within a window or over the whole video.
+    convolutions look at neighbouring frames, whatever their times (ASFormer puts them before
+    attention too, Yi et al. 2021, https://arxiv.org/abs/2110.08568), so videos should be sampled at
+    the rate of training; the attention blocks are those of `TemporalTransformer`, with positions
+    from seconds, within a window or over the whole video.
 
     Features are standardised with a mean and a deviation that are part of the weights, 0 and 1
     until training sets them.

@@ -21,6 +21,7 @@ from videomm.training.distill import learning_rate
 from videomm.training.progress import load_saved, save_atomic
 
 IGNORED = -100  # the label of padding
+MIXED_FRAMES = (2, 12)  # mean length of a video's mixed stretches, drawn evenly in its logarithm
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class FrameLabelTraining(Config):
 def smoothing_loss(logits: Tensor, mask: Tensor, most: float = 4.0) -> Tensor:
     """How much the log-probabilities of neighbouring frames differ, squared and truncated.
 
-    Farha & Gall 2019 (MS-TCN, https://arxiv.org/abs/1903.01945), equations 8 to 10: the earlier
+    Farha & Gall 2019 (MS-TCN, https://arxiv.org/abs/1903.01945), section 3.3: the earlier
     frame gets no gradient.
 
     Args:
@@ -149,7 +150,7 @@ def mix_stretches(
         Float (N, D).
     """
     mixed, start = features.copy(), 0
-    mean_length = float(np.exp(rng.uniform(np.log(2), np.log(12))))  # frames
+    mean_length = float(np.exp(rng.uniform(*np.log(MIXED_FRAMES))))
     while start < len(features):
         other = others[int(rng.integers(len(others)))]
         length = min(1 + int(rng.geometric(1 / mean_length)), len(features) - start, len(other))
