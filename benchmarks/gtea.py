@@ -3,9 +3,14 @@
     python benchmarks/gtea.py --data DIR [--seeds 3] [--json]
 
 28 videos of 4 people, 11 labels (0 is background), the spatial CNN's features of Lea et al. 2017
-(https://arxiv.org/abs/1611.05267) at 3 frames a second, leave one person out: mean over the 4
-splits of the mean over a split's videos, then over seeds. One setting for all splits. It was chosen
-on training videos alone, one person of each split held out: see `FrameLabelTraining`.
+(https://arxiv.org/abs/1611.05267) at 3 frames a second, one person left out at a time:
+mean over a split's videos, then over the 4 splits, then over seeds. The network is tiny: one thread
+(OMP_NUM_THREADS=1) does.
+
+One setting for all splits, that of `FrameLabelConfig` and `FrameLabelTraining`, chosen on training
+videos alone: one person of each split held out, and that person's features mixed with others' until
+a per-frame classifier was right in about 54 % of frames. They had to be: features were fitted to all
+training people, and tell labels apart there (88 %) as they do not for a new person.
 """
 
 from __future__ import annotations
