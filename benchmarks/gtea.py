@@ -9,8 +9,8 @@ mean over a split's videos, then over the 4 splits, then over seeds. The network
 
 One setting for all splits, that of `FrameLabelConfig` and `FrameLabelTraining`, chosen on training
 videos alone: one person of each split held out, and that person's features mixed with others' until
-a per-frame classifier was right in about 54 % of frames. They had to be: features were fitted to all
-training people, and tell labels apart there (88 %) as they do not for a new person.
+a per-frame classifier was right in about 54 % of frames. They had to be: features were fitted to
+all training people, and tell labels apart there (88 %) as they do not for a new person.
 """
 
 from __future__ import annotations
