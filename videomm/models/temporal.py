@@ -77,13 +77,9 @@ class TemporalTransformer(nn.Module):
     def __init__(self, config: TemporalConfig) -> None:
         super().__init__()
         self.config = config
-        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.num_layers))
-        pairs = config.dim // config.num_heads // 2
-        periods = torch.logspace(
-            math.log10(config.min_period), math.log10(config.max_period), pairs, dtype=torch.float64
-        )
+        self.blocks = nn.ModuleList(TemporalBlock(config) for _ in range(config.num_layers))
         # Not a parameter and not saved: it follows from the config.
-        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
+        self.register_buffer("frequencies", rotary_frequencies(config), persistent=False)
         self.frequencies: Tensor
 
     def forward(self, embeddings: Tensor, times: Tensor, mask: Tensor | None = None) -> Context:
@@ -101,32 +97,60 @@ class TemporalTransformer(nn.Module):
         Raises:
             InvalidInputError: shapes do not fit, or a video has no frame.
         """
-        if embeddings.ndim != 3 or embeddings.shape[2] != self.config.dim:
-            raise InvalidInputError(
-                f"embeddings must be (B, N, {self.config.dim}), got {tuple(embeddings.shape)}"
-            )
-        if mask is None:
-            mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
-        if times.shape != embeddings.shape[:2] or mask.shape != embeddings.shape[:2]:
-            raise InvalidInputError(
-                f"times and mask must be {tuple(embeddings.shape[:2])}, got "
-                f"{tuple(times.shape)} and {tuple(mask.shape)}"
-            )
-        if not bool(mask.any(dim=1).all()):
-            raise InvalidInputError("each video needs at least one frame that is not padding")
-        # Angles in float64: after an hour a float32 second is off by 1e-4 of a fast period.
-        angles = times.double().masked_fill(~mask, 0.0)[:, None, :, None] * self.frequencies
-        cos, sin = angles.cos().to(embeddings.dtype), angles.sin().to(embeddings.dtype)
+        mask = check_batch(embeddings, times, mask, self.config.dim)
+        cos, sin = rotary_angles(times, mask, self.frequencies, embeddings.dtype)
         x = embeddings
         for block in self.blocks:
-            x = block(x, cos, sin, mask)
+            x = block(x, cos, sin, mask[:, None, :])
         keep = mask[..., None].to(x.dtype)
         frames = nn.functional.normalize(x, dim=-1) * keep
         pooled = nn.functional.normalize((frames.sum(dim=1) / keep.sum(dim=1)), dim=-1)
         return Context(frames, pooled, mask)
 
 
-class _Block(nn.Module):
+def check_batch(embeddings: Tensor, times: Tensor, mask: Tensor | None, dim: int) -> Tensor:
+    """The mask bool (B, N) of a batch of videos, all True where None was given.
+
+    Raises:
+        InvalidInputError: shapes do not fit, or a video has no frame.
+    """
+    if embeddings.ndim != 3 or embeddings.shape[2] != dim:
+        raise InvalidInputError(f"embeddings must be (B, N, {dim}), got {tuple(embeddings.shape)}")
+    if mask is None:
+        mask = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=embeddings.device)
+    if times.shape != embeddings.shape[:2] or mask.shape != embeddings.shape[:2]:
+        raise InvalidInputError(
+            f"times and mask must be {tuple(embeddings.shape[:2])}, got "
+            f"{tuple(times.shape)} and {tuple(mask.shape)}"
+        )
+    if not bool(mask.any(dim=1).all()):
+        raise InvalidInputError("each video needs at least one frame that is not padding")
+    return mask
+
+
+def rotary_frequencies(config: TemporalConfig) -> Tensor:
+    """Radians a second of each rotated pair, fastest first: float64 (D / num_heads / 2,)."""
+    pairs = config.dim // config.num_heads // 2
+    first, last = math.log10(config.min_period), math.log10(config.max_period)
+    return 2 * math.pi / torch.logspace(first, last, pairs, dtype=torch.float64)
+
+
+def rotary_angles(
+    times: Tensor, mask: Tensor, frequencies: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (B, 1, N, pairs) of each frame's angles; times (B, N) are seconds."""
+    # Angles in float64: after an hour a float32 second is off by 1e-4 of a fast period.
+    angles = times.double().masked_fill(~mask, 0.0)[:, None, :, None] * frequencies
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+class TemporalBlock(nn.Module):
+    """Attention and a hidden layer, each added to what came in; untrained it is the identity.
+
+    Args:
+        config: shape of the block.
+    """
+
     def __init__(self, config: TemporalConfig) -> None:
         super().__init__()
         hidden = int(config.dim * config.mlp_ratio)
@@ -142,12 +166,13 @@ class _Block(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
+        """Frames (B, N, D) to the same; `seen` bool (B, N or 1, N): who attends to whom."""
         batch, length, dim = x.shape
         heads = self.qkv(self.norm1(x)).view(batch, length, 3, self.num_heads, -1)
         q, k, v = heads.permute(2, 0, 3, 1, 4)
         attended = nn.functional.scaled_dot_product_attention(
-            _rotate(q, cos, sin), _rotate(k, cos, sin), v, attn_mask=mask[:, None, None, :]
+            _rotate(q, cos, sin), _rotate(k, cos, sin), v, attn_mask=seen[:, None]
         )
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
         return x + self.dropout(self.down(self.mlp(self.norm2(x))))
