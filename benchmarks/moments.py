@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from videomm.evaluation.moments import temporal_iou
 from videomm.pipeline import VideoPipeline, load
 from videomm.training.image_data import ImageArchive, load_rows
-from videomm.types import Array, Segment
+from videomm.types import Array
 
 PICTURES = 5
 SECONDS = 4.0
@@ -44,12 +45,6 @@ def shot(picture: Image.Image) -> Array:
     return np.stack(frames)
 
 
-def overlap(segment: Segment, start: float, end: float) -> float:
-    """Intersection over union of a segment and `[start, end)`."""
-    shared = min(segment.end, end) - max(segment.start, start)
-    return max(0.0, shared) / (max(segment.end, end) - min(segment.start, start))
-
-
 def ask_about(
     pipeline: VideoPipeline, pictures: Sequence[Image.Image], caption: str, place: int
 ) -> dict[str, Any]:
@@ -57,8 +52,11 @@ def ask_about(
     pixels = np.concatenate([shot(picture) for picture in pictures])
     question = f"When does {caption.strip(' .')} happen?"
     answer = pipeline.ask(pixels, question, fps=FPS)
-    start = place * SECONDS
-    best = overlap(answer.evidence[0], start, start + SECONDS) if answer.evidence else 0.0
+    best = 0.0
+    if answer.evidence:
+        found = answer.evidence[0]
+        truth = (place * SECONDS, (place + 1) * SECONDS)
+        best = float(temporal_iou((found.start, found.end), truth))
     return {"question": question, "answer": answer.answer, "overlap": round(best, 3)}
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: metrics in NumPy, and what they are measured on."""
+"""Evaluation: metrics in NumPy, scikit-learn and SciPy, and pinned protocols."""

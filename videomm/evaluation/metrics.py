@@ -15,13 +15,12 @@ import numpy.typing as npt
 Scores = npt.NDArray[np.floating[Any]]
 
 
-def _check(scores: Scores, right: npt.NDArray[np.bool_]) -> None:
+def check_scores(scores: Scores, right: npt.NDArray[np.bool_]) -> None:
+    """Raise ValueError unless both are matrices of one shape and no score is NaN."""
     if scores.ndim != 2 or scores.shape != right.shape:
         raise ValueError(
             f"scores and right must be matrices of one shape, got {scores.shape} and {right.shape}"
         )
-    if not right.any(axis=1).all():
-        raise ValueError("every query needs at least one right candidate")
     if np.isnan(scores).any():
         raise ValueError("scores must not be NaN")
 
@@ -40,7 +39,9 @@ def first_right_ranks(scores: Scores, right: npt.NDArray[np.bool_]) -> npt.NDArr
     Raises:
         ValueError: If shapes differ, a query has no right candidate, or a score is NaN.
     """
-    _check(scores, right)
+    check_scores(scores, right)
+    if not right.any(axis=1).all():
+        raise ValueError("every query needs at least one right candidate")
     best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
     return 1 + ((scores >= best) & ~right).sum(axis=1).astype(np.int64)
 
@@ -70,6 +71,28 @@ def recall_at_k(
     return {k: float((ranks <= k).mean()) for k in ks}
 
 
+def one_vs_rest(truth: npt.NDArray[np.integer[Any]], num_classes: int) -> npt.NDArray[np.bool_]:
+    """One right class an item as a matrix of right and wrong ones.
+
+    Args:
+        truth: Right classes (N,), from 0.
+        num_classes: C.
+
+    Returns:
+        Bool (N, C), one True a row.
+
+    Raises:
+        ValueError: If truth is no vector or a class is out of range.
+    """
+    if truth.ndim != 1:
+        raise ValueError(f"truth must be (N,), one class an item, got {truth.shape}")
+    if len(truth) and not (truth.min() >= 0 and truth.max() < num_classes):
+        raise ValueError(f"classes must be 0..{num_classes - 1}, got {truth.min()}..{truth.max()}")
+    right = np.zeros((len(truth), num_classes), dtype=np.bool_)
+    right[np.arange(len(truth)), truth] = True
+    return right
+
+
 def top_k_accuracy(scores: Scores, truth: npt.NDArray[np.integer[Any]], k: int = 1) -> float:
     """The share of rows whose right class is among the k best.
 
@@ -83,10 +106,4 @@ def top_k_accuracy(scores: Scores, truth: npt.NDArray[np.integer[Any]], k: int =
     """
     if truth.shape != scores.shape[:1]:
         raise ValueError(f"truth must be ({len(scores)},), got {truth.shape}")
-    if len(truth) and not (truth.min() >= 0 and truth.max() < scores.shape[1]):
-        raise ValueError(
-            f"classes must be 0..{scores.shape[1] - 1}, got {truth.min()}..{truth.max()}"
-        )
-    right = np.zeros(scores.shape, dtype=np.bool_)
-    right[np.arange(len(truth)), truth] = True
-    return recall_at_k(scores, right, (k,))[k]
+    return recall_at_k(scores, one_vs_rest(truth, scores.shape[1]), (k,))[k]
