@@ -84,7 +84,7 @@ class TimelineCache:
             path: the video; read once in full, then known by size, times and inode.
             settings: whatever decides the timeline: decoder, sampling, encoder.
         """
-        named = {"format": FORMAT_VERSION, "content": self._content_digest(Path(path)), **settings}
+        named = {"format": FORMAT_VERSION, "content": self.content_digest(Path(path)), **settings}
         text = json.dumps(named, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
@@ -141,7 +141,8 @@ class TimelineCache:
                 with contextlib.suppress(OSError):
                     yield entry, entry.stat()
 
-    def _content_digest(self, path: Path) -> str:
+    def content_digest(self, path: Path) -> str:
+        """Digest of a file's content; read once in full, then known by size, times and inode."""
         stat = path.stat()
         facts = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         name = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=20).hexdigest() + ".memo"
@@ -151,14 +152,7 @@ class TimelineCache:
             if known["facts"] == facts and isinstance(known["digest"], str):
                 _touch(memo)
                 return known["digest"]
-        try:
-            with path.open("rb") as file:
-                new = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20))
-        except OSError as error:
-            raise VideoUnreadableError(
-                f"{str(path)!r} cannot be read: {error.strerror}; copy it to another disk"
-            ) from error
-        digest = new.hexdigest()
+        digest = digest_file(path)
         if time.time() - stat.st_mtime > _SETTLED_SECONDS:
             self._write(name, json.dumps({"facts": facts, "digest": digest}).encode())
         return digest
@@ -190,6 +184,22 @@ class TimelineCache:
             if (total > self.max_bytes and entry.suffix != ".part") or stale:
                 entry.unlink(missing_ok=True)
                 total -= stat.st_size
+
+
+def digest_file(path: Path) -> str:
+    """Digest of a file's content, read in full.
+
+    Raises:
+        VideoUnreadableError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            new = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20))
+    except OSError as error:
+        raise VideoUnreadableError(
+            f"{str(path)!r} cannot be read: {error.strerror}; copy it to another disk"
+        ) from error
+    return new.hexdigest()
 
 
 def _touch(entry: Path) -> None:

@@ -54,6 +54,10 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
     chosen = pick_device(device)
     folder = Path(name)
     if not (folder / "config.json").is_file():
+        if (folder / "settings.json").is_file() and (folder / "checkpoint.pt").is_file():
+            raise ModelNotAvailableError(
+                f"{name}: its training is not finished; go on with videomm train ... --resume"
+            )
         return VideoModel(load_encoder(name, chosen))
     try:
         config = json.loads((folder / "config.json").read_text())
@@ -119,6 +123,7 @@ def write_model(model: VideoModel, folder: Path) -> None:
     }
     tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

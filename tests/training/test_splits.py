@@ -55,11 +55,10 @@ def test_stratified_and_seeded():
 )
 def test_no_source_is_torn_and_every_label_is_learned(rows, seed):
     examples = clips([label for label, _ in rows], [str(group) for _, group in rows])
-    try:
-        splits, _ = split(examples, seed)
-    except InvalidInputError as error:
-        assert "too few clips" in str(error)
+    most = max(len({g for label, g in rows if label == name}) for name in "abc")
+    if most < 3:
         return
+    splits, _ = split(examples, seed)
     sides = {}
     for example, side in zip(examples, splits, strict=True):
         assert sides.setdefault(example.group, side) == side

@@ -11,6 +11,7 @@ import typer
 
 from videomm.video.paths import videos_below
 
+
 @dataclass(frozen=True)
 class EmptyFolder:
     """A folder on the command line with no video in it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from videomm.cache import digest_file
 from videomm.config import SamplingConfig
 from videomm.errors import InvalidInputError, VideommError
 from videomm.pipeline import VideoPipeline
@@ -23,7 +24,7 @@ class Clip:
     Attributes:
         example: what the data say of it.
         timeline: of the clip's part of the video, without pictures.
-        content: a digest of the embeddings; copies of a file have the same.
+        content: a digest of the file; copies have the same.
     """
 
     example: Example
@@ -62,7 +63,8 @@ def read_clips(
             try:
                 # Pictures are most of a timeline's memory, and nothing is learned from them.
                 timeline = replace(embed_part(pipeline, example), thumbnails=())
-                clips.append(Clip(example, timeline, _digest(timeline)))
+                digest = pipeline.cache.content_digest if pipeline.cache else digest_file
+                clips.append(Clip(example, timeline, digest(Path(example.path))))
             except VideommError as error:
                 skipped.append(Skipped(example.part, error.kind, str(error)))
             advance(1)
@@ -98,7 +100,3 @@ def embed_part(pipeline: VideoPipeline, example: Example) -> Timeline:
             f"{timeline.duration:.1f} s; correct start"
         )
     return timeline
-
-
-def _digest(timeline: Timeline) -> str:
-    return hashlib.blake2b(timeline.embeddings.tobytes(), digest_size=16).hexdigest()

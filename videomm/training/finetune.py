@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from videomm.config import TrainConfig
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
+from videomm.progress import progress_bar
 from videomm.tasks.classify import embed_labels
 from videomm.training.clips import Clip
 from videomm.training.progress import load_saved, save_atomic
@@ -98,9 +99,9 @@ def start_model(
     return out
 
 
-def label_vectors(model: VideoModel) -> Tensor:
-    """The model's own labels, float32 (L, D) on its device; see `embed_labels`."""
-    vectors = embed_labels(model.encoder, model.labels, model.multi_label)
+def label_vectors(model: VideoModel, labels: Sequence[str], multi_label: bool) -> Tensor:
+    """Labels as float32 (L, D) on the model's device; see `embed_labels`."""
+    vectors = embed_labels(model.encoder, labels, multi_label)
     return torch.from_numpy(np.array(vectors)).to(model.encoder.device)
 
 
@@ -110,12 +111,13 @@ def fit(
     val: ClipSet,
     config: TrainConfig,
     checkpoint: Path,
-    on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+    *,
+    progress: bool = False,
 ) -> list[dict[str, float]]:
     """Train in place; the model ends as it was when its validation loss was least.
 
     The state before the first epoch counts, too. Training stops when a quarter of all epochs
-    brought no better one.
+    brought no better one (`best_epoch`).
 
     Args:
         model: of `start_model`.
@@ -123,13 +125,13 @@ def fit(
         val: clips that choose the epoch.
         config: settings.
         checkpoint: written after every epoch; a run that finds it goes on from there.
-        on_epoch: called with every new row of the history.
+        progress: draw a progress bar on stderr where that is a terminal.
 
     Returns:
         The history, a row an epoch from 0: `epoch`, `train_loss` (none in the first) and
         `val_loss`.
     """
-    texts = label_vectors(model)
+    texts = label_vectors(model, model.labels, model.multi_label)
     if config.tune == "head":
         train, val = _pooled(model, train), _pooled(model, val)
     steps = math.ceil(len(train) / config.batch_size)
@@ -145,29 +147,33 @@ def fit(
         schedule.load_state_dict(state["schedule"])
     else:
         first = {"epoch": 0, "val_loss": _loss_on(model, val, texts)}
-        state = {"history": [first], "best": copy.deepcopy(model.state_dict()), "best_epoch": 0}
-        on_epoch(first)
+        state = {"history": [first], "best": copy.deepcopy(model.state_dict())}
     history: list[dict[str, float]] = state["history"]
-    while len(history) <= epochs and history[-1]["epoch"] - state["best_epoch"] < patience:
-        epoch = len(history)
-        loss = _run_epoch(model, train, texts, config, epoch, optimizer, schedule)
-        row = {"epoch": epoch, "train_loss": loss, "val_loss": _loss_on(model, val, texts)}
-        if row["val_loss"] < history[state["best_epoch"]]["val_loss"] - LEAST_GAIN:
-            state["best"], state["best_epoch"] = copy.deepcopy(model.state_dict()), epoch
-        history.append(row)
-        save_atomic(
-            {
-                **state,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-            },
-            checkpoint,
-        )
-        on_epoch(row)
+    with progress_bar("epochs", epochs, enabled=progress) as advance:
+        advance(len(history) - 1)
+        while len(history) <= epochs and len(history) - 1 - best_epoch(history) < patience:
+            epoch = len(history)
+            loss = _run_epoch(model, train, texts, config, epoch, optimizer, schedule)
+            row = {"epoch": epoch, "train_loss": loss, "val_loss": _loss_on(model, val, texts)}
+            history.append(row)
+            if best_epoch(history) == epoch:
+                state["best"] = copy.deepcopy(model.state_dict())
+            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+            states = {name: part.state_dict() for name, part in parts.items()}
+            save_atomic({**state, **states}, checkpoint)
+            advance(1)
     model.load_state_dict(state["best"])
     model.eval()
     return history
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> int:
+    """The last epoch whose validation loss was lower than all before by `LEAST_GAIN`."""
+    best = 0
+    for epoch, row in enumerate(history):
+        if row["val_loss"] < history[best]["val_loss"] - LEAST_GAIN:
+            best = epoch
+    return best
 
 
 def _groups(model: VideoModel, config: TrainConfig) -> list[dict[str, Any]]:
@@ -291,10 +297,11 @@ def _pooled(model: VideoModel, clips: ClipSet) -> ClipSet:
 
 
 @torch.inference_mode()
-def score(model: VideoModel, clips: ClipSet) -> Array:
-    """What the model says of clips, from all their frames: float64 (M, L) in [0, 1]."""
-    logits = _logits(model.eval(), clips, label_vectors(model), None).double()
-    scores = logits.sigmoid() if model.multi_label else logits.softmax(dim=-1)
+def score(model: VideoModel, clips: ClipSet, labels: Sequence[str], multi_label: bool) -> Array:
+    """What a model says of clips, from all their frames: float64 (M, L) in [0, 1]."""
+    texts = label_vectors(model, labels, multi_label)
+    logits = _logits(model.eval(), clips, texts, None).double()
+    scores = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
     return np.asarray(scores.numpy())
 
 
@@ -313,7 +320,8 @@ def calibrate(model: VideoModel, clips: ClipSet) -> float:
     Returns:
         The temperature.
     """
-    logits = _logits(model.eval(), clips, label_vectors(model), None).double()
+    texts = label_vectors(model, model.labels, model.multi_label)
+    logits = _logits(model.eval(), clips, texts, None).double()
     even = 0.5 if model.multi_label else 1 / logits.shape[1]
     targets = (clips.targets.double() * len(clips) + even) / (len(clips) + 1)
 

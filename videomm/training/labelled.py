@@ -106,6 +106,7 @@ def read_labelled(path: str | os.PathLike[str]) -> LabelledData:
 
 def _read_folders(source: Path) -> tuple[list[Example], list[str]]:
     folders = _subfolders(source)
+    pairs: list[tuple[Path, str | None]]
     if folders and all(folder.name in _SPLIT_NAMES for folder in folders):
         pairs = [(inner, _SPLIT_NAMES[top.name]) for top in folders for inner in _subfolders(top)]
     else:
@@ -236,7 +237,7 @@ def _seconds(row: Row, key: str) -> float | None:
     if value in (None, ""):
         return None
     try:
-        seconds = float(value)  # type: ignore[arg-type]
+        seconds = float(value)
     except (TypeError, ValueError):
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):
