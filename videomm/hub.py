@@ -54,7 +54,7 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
     chosen = pick_device(device)
     folder = Path(name)
     if not (folder / "config.json").is_file():
-        if (folder / "settings.json").is_file() and (folder / "checkpoint.pt").is_file():
+        if (folder / "settings.json").is_file():
             raise ModelNotAvailableError(
                 f"{name}: its training is not finished; go on with videomm train ... --resume"
             )

@@ -100,6 +100,7 @@ def test_wrong_csv_says_where(tmp_path, text, message):
         ("{", "line 1: not JSON"),
         ("[]", "line 1: expected an object"),
         ('{"path": "a", "labels": "b"}\n{"path": "c", "labels": [1]}', "line 2: labels must be"),
+        ('{"path": "a", "labels": ["b;c"]}', "line 1: labels must be .* without ;"),
         ('{"path": 3, "label": "b"}', "line 1: path must be"),
         ('{"path": "a", "label": ["b"]}', "line 1: label must be a text"),
     ],

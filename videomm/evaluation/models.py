@@ -58,7 +58,7 @@ def evaluate_model(
             "clips are in its metrics.json, others need other clips"
         )
     inside = gather(fresh, labels)
-    prior = _prior(Path(folder), labels) if folder is not None else None
+    prior = _prior(Path(folder), model) if folder is not None else None
     figures = measure(
         score(model, inside, labels, data.multi_label),
         Truth(
@@ -118,10 +118,11 @@ def _part(clip: Clip) -> tuple[str, str, str]:
     return clip.content, "" if start is None else str(start), "" if end is None else str(end)
 
 
-def _prior(folder: Path, labels: tuple[str, ...]) -> Array | None:
+def _prior(folder: Path, model: VideoModel) -> Array | None:
     """How common each label was in training, float64 (L,); None where the folder does not say."""
-    rows = [row["labels"].split(";") for row in _rows(folder) if row["split"] == "train"]
-    if not rows:
+    texts = [row["labels"] for row in _rows(folder) if row["split"] == "train"]
+    if not texts:
         return None
+    rows = [text.split(";") if model.multi_label else [text] for text in texts]
     found = Counter(name for names in rows for name in names)
-    return np.array([found[name] / len(rows) for name in labels])
+    return np.array([found[name] / len(rows) for name in model.labels])

@@ -158,9 +158,10 @@ def fit(
             history.append(row)
             if best_epoch(history) == epoch:
                 state["best"] = copy.deepcopy(model.state_dict())
-            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-            states = {name: part.state_dict() for name, part in parts.items()}
-            save_atomic({**state, **states}, checkpoint)
+            state["model"] = model.state_dict()
+            state["optimizer"] = optimizer.state_dict()
+            state["schedule"] = schedule.state_dict()
+            save_atomic(state, checkpoint)
             advance(1)
     model.load_state_dict(state["best"])
     model.eval()

@@ -227,8 +227,10 @@ def _one(label: object) -> str:
 
 def _several(labels: object) -> tuple[str, ...]:
     names = labels.split(";") if isinstance(labels, str) else labels
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"labels must be texts joined by ; or a list of texts, got {labels!r}")
+    if not isinstance(names, list) or not all(isinstance(n, str) and ";" not in n for n in names):
+        raise ValueError(
+            f"labels must be texts joined by ; or a list of texts without ;, got {labels!r}"
+        )
     return tuple(sorted({name.strip() for name in names if name.strip()}))
 
 
