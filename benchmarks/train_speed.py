@@ -44,7 +44,7 @@ def cache_clips(
     """
     rng = np.random.default_rng(0)
     dim = pipeline.model.encoder.dim
-    shared, kinds = unit(rng.normal(size=dim)), unit(rng.normal(size=(labels, dim)))
+    shared, kinds = unit(rng.normal(size=(1, dim))), unit(rng.normal(size=(labels, dim)))
     examples = []
     for split, count in counts.items():
         for number in range(count):
@@ -53,7 +53,7 @@ def cache_clips(
                 int(rng.integers(frames // 2, frames * 3 // 2)),
             )
             own = unit(rng.normal(size=(length, dim)))
-            clip = unit(rng.normal(size=dim))
+            clip = unit(rng.normal(size=(1, dim)))
             path = folder / f"{split}{number}.mp4"
             path.write_text(path.name)
             timeline = Timeline(

@@ -76,6 +76,7 @@ class TimelineCache:
         self.directory = Path(directory) if directory is not None else default_cache_dir()
         self.max_bytes = max_bytes
         self._complained = False
+        self._allowance = 0  # bytes to write until the folder is looked through again
 
     def key(self, path: str | os.PathLike[str], **settings: Any) -> str:
         """Name of the entry for a video's content under some settings.
@@ -166,7 +167,9 @@ class TimelineCache:
                 file.write(data)
             os.replace(temporary, self.directory / name)
             temporary = None
-            self._evict()
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                self._allowance = self._evict()
         except OSError as error:
             if not self._complained:
                 logger.warning("not cached in %s: %s", self.directory, error.strerror)
@@ -176,7 +179,11 @@ class TimelineCache:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
 
-    def _evict(self) -> None:
+    def _evict(self) -> int:
+        """Make the folder fit its limit; returns how many bytes may come before the next look.
+
+        Looking takes as long as there are files; others may write meanwhile, so it is done often.
+        """
         entries = sorted(self._entries(), key=lambda item: item[1].st_mtime)
         total = sum(stat.st_size for _, stat in entries)
         for entry, stat in entries:
@@ -184,6 +191,7 @@ class TimelineCache:
             if (total > self.max_bytes and entry.suffix != ".part") or stale:
                 entry.unlink(missing_ok=True)
                 total -= stat.st_size
+        return min(self.max_bytes - total, self.max_bytes // 32)
 
 
 def digest_file(path: Path) -> str:

@@ -31,7 +31,7 @@ from videomm.training.progress import load_saved, save_atomic
 from videomm.training.splits import strata
 from videomm.types import Array
 
-TRAIN_FRAMES = 16  # of a clip a step, others in every epoch
+TRAIN_FRAMES = 12  # of a clip a step, others in every epoch
 CHECK_FRAMES = 64  # of a clip in the validation of an epoch
 STEPS = 400
 LEAST_GAIN = 1e-3  # of the validation loss, in nats, for an epoch to count as better
