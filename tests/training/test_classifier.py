@@ -82,6 +82,8 @@ def test_a_run_leaves_a_model_with_its_figures(clips, pipeline, tmp_path):
     assert said.best.label == "green"
     assert said.model == str(out)
     assert said.warnings == ()
+    with pytest.raises(InvalidInputError, match="was trained on labels already"):
+        train_classifier(read_labelled(clips), tmp_path / "more", own, CONFIG)
 
 
 def test_several_labels_a_clip(clips, pipeline, tmp_path):
@@ -183,3 +185,12 @@ def test_a_label_without_a_readable_clip(clips, pipeline, tmp_path):
     shutil.copy(folder / "red" / "broken.mp4", folder / "blue" / "one.mp4")
     with pytest.raises(InvalidInputError, match="no clip of 'blue' can be read"):
         train_classifier(read_labelled(folder), tmp_path / "m", pipeline, CONFIG)
+
+
+def test_copies_with_other_labels_are_told(clips, pipeline, tmp_path):
+    folder = shutil.copytree(clips, tmp_path / "clips")
+    shutil.copy(folder / "red" / "0.mp4", folder / "green" / "copy.mp4")
+    metrics = train_classifier(read_labelled(folder), tmp_path / "m", pipeline, CONFIG)
+    assert "1 clips are there as copies with other labels: one of them is wrong" in (
+        metrics["warnings"]
+    )

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from videomm.errors import InvalidInputError
@@ -58,7 +58,10 @@ def test_no_source_is_torn_and_every_label_is_learned(rows, seed):
     most = max(len({g for label, g in rows if label == name}) for name in "abc")
     if most < 3:
         return
-    splits, _ = split(examples, seed)
+    try:
+        splits, _ = split(examples, seed)
+    except InvalidInputError:  # too few sources
+        assume(False)
     sides = {}
     for example, side in zip(examples, splits, strict=True):
         assert sides.setdefault(example.group, side) == side

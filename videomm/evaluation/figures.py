@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn import metrics as sklearn_metrics
 
+from videomm.errors import InvalidInputError
 from videomm.evaluation.bootstrap import bootstrap_interval
 from videomm.evaluation.calibration import expected_calibration_error, reliability
 from videomm.evaluation.classification import (
@@ -64,7 +65,12 @@ def measure(
         `figures`, `zero_shot` and `majority`, each a metric to its `value`, `low` and `high`; the
         `gain` of the model over zero-shot in its first metric; `per_class`; `confusion`, a row a
         right label, for single labels; the bars of the `reliability` diagram.
+
+    Raises:
+        InvalidInputError: no clip has a label.
     """
+    if not truth.right.any():
+        raise InvalidInputError("no clip that is to be measured has a label; add some that have")
     # Labels that are equally common are told apart by their order.
     floor = np.tile(prior - 1e-9 * np.arange(len(prior)), (len(scores), 1)).clip(0, 1)
     out: dict[str, Any] = {

@@ -89,11 +89,15 @@ def _choose_labels(
             )
         return replace(config, multi_label=model.multi_label), list(model.labels), ()
     names = check_labels(labels, config.multi_label)
-    if not model.labels or set(names) <= set(model.labels):
+    if not model.labels:
         return config, names, ()
-    other = next(name for name in names if name not in model.labels)
-    note = f"{model.name} was not trained on the label {other!r}; its scores may mean little"
-    return config, names, (note,)
+    notes = []
+    if config.multi_label != model.multi_label:
+        way = "on its own" if model.multi_label else "against the others"
+        notes.append(f"{model.name} was trained to score each label {way}; scores may mean little")
+    if other := [name for name in names if name not in model.labels]:
+        notes.append(f"{model.name} was not trained on the label {other[0]!r}; it may mean little")
+    return config, names, tuple(notes)
 
 
 def embed_labels(encoder: FrameEncoder, names: Sequence[str], multi_label: bool) -> Array:

@@ -99,6 +99,11 @@ def train_classifier(
             or the data cannot be split.
     """
     folder, config = Path(out), config or TrainConfig()
+    if pipeline.model.labels:
+        raise InvalidInputError(
+            f"{pipeline.model.name} was trained on labels already; training begins with an "
+            f"encoder, such as {pipeline.model.encoder.name}"
+        )
     settings = _settings(data, pipeline, config)
     check_out(folder, resume=resume, force=force)
     if resume and (folder / SETTINGS).exists():
@@ -154,6 +159,12 @@ def prepare(data: LabelledData, pipeline: VideoPipeline, seed: int) -> Prepared:
         )
     sources = sources_of(examples, [clip.content for clip in clips])
     splits, notes = split_clips(examples, sources, seed)
+    said: dict[tuple[object, ...], set[tuple[str, ...]]] = {}
+    for clip in clips:
+        where = (clip.content, clip.example.start, clip.example.end)
+        said.setdefault(where, set()).add(clip.example.labels)
+    if torn := sum(len(labels) > 1 for labels in said.values()):
+        notes.append(f"{torn} clips are there as copies with other labels: one of them is wrong")
     damaged = sum(not clip.timeline.complete for clip in clips)
     if damaged:
         notes.append(f"{damaged} clips are damaged and were used as far as they decode")

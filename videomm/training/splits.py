@@ -90,6 +90,11 @@ def split_clips(
             for row, part in zip(inner, parts, strict=True):
                 splits[row] = part
             notes.append("no clip has the split val; it was taken from train")
+    if "val" not in splits:
+        raise InvalidInputError(
+            "too few clips: all are needed to have every label in train, and none is left to "
+            "validate; add clips to the labels with the fewest"
+        )
     return splits, [*notes, *_untested(examples, splits)]
 
 
