@@ -191,6 +191,7 @@ def test_copies_with_other_labels_are_told(clips, pipeline, tmp_path):
     folder = shutil.copytree(clips, tmp_path / "clips")
     shutil.copy(folder / "red" / "0.mp4", folder / "green" / "copy.mp4")
     metrics = train_classifier(read_labelled(folder), tmp_path / "m", pipeline, CONFIG)
-    assert "1 clips are there as copies with other labels: one of them is wrong" in (
-        metrics["warnings"]
+    assert (
+        "1 clips are there as copies with other labels: one of them is wrong"
+        in (metrics["warnings"])
     )

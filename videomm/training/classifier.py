@@ -141,7 +141,7 @@ def check_out(folder: Path, *, resume: bool, force: bool) -> None:
     """
     ours = {*FILES.values(), CHECKPOINT}
     names = {*ours, *(f"{name}.part" for name in ours)}
-    words = ("an earlier run", "no run's", "runs of training")
+    words = ("an earlier run, --resume to go on with it", "no run's", "runs of training")
     if resume and force:
         raise InvalidInputError("give resume or force, not both")
     begun = any((folder / name).is_file() for name in (SETTINGS, f"{SETTINGS}.part"))
