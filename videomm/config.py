@@ -168,7 +168,7 @@ class TrainConfig(Config):
     Attributes:
         tune: `head` trains the W of Sim(I, T) = Iᵀ·W·T alone, `temporal` the temporal
             Transformer as well.
-        epochs: passes over the clips at most; None takes as many as 400 steps need, from 8 to 100.
+        epochs: passes over the clips at most; None takes as many as 400 steps need, from 6 to 100.
         batch_size: clips a step.
         lr: how fast it learns; a share of what would turn a clip's answer round in one step.
         seed: of the split, the order of clips and the dropout.

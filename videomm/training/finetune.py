@@ -31,11 +31,11 @@ from videomm.training.progress import load_saved, save_atomic
 from videomm.training.splits import strata
 from videomm.types import Array
 
-TRAIN_FRAMES = 12  # of a clip a step, others in every epoch
+TRAIN_FRAMES = 8  # of a clip a step, others in every epoch
 CHECK_FRAMES = 64  # of a clip in the validation of an epoch
 STEPS = 400
 LEAST_GAIN = 1e-3  # of the validation loss, in nats, for an epoch to count as better
-LEAST_EPOCHS, MOST_EPOCHS = 8, 100
+LEAST_EPOCHS, MOST_EPOCHS = 6, 100
 WARMUP = 0.1  # of all steps
 WEIGHT_DECAY = 0.05  # of the temporal Transformer's matrices
 # One step of Adam moves every weight by about its rate, so a logit by about rate * scale * dim.
@@ -84,14 +84,15 @@ def start_model(
     model: VideoModel, labels: Sequence[str], multi_label: bool, config: TrainConfig
 ) -> VideoModel:
     """An untrained model on the same encoder: it scores exactly as zero-shot does."""
-    torch.manual_seed(config.seed)
     layers = {"num_layers": 0} if config.tune == "head" else {}
-    out = VideoModel(
-        model.encoder,
-        TemporalConfig(dim=model.encoder.dim, **layers),
-        labels=labels,
-        multi_label=multi_label,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        out = VideoModel(
+            model.encoder,
+            TemporalConfig(dim=model.encoder.dim, **layers),
+            labels=labels,
+            multi_label=multi_label,
+        )
     # Scale and bias are `calibrate`'s.
     out.requires_grad_(False)
     out.temporal.requires_grad_(True)
