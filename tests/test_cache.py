@@ -134,7 +134,7 @@ def test_half_written_files_of_a_dead_process_go(cache):
         (cache.directory / name).write_bytes(b"half")
         past = time.time() - age
         os.utime(cache.directory / name, (past, past))
-    cache.put("b", make_timeline())
+    TimelineCache(cache.directory).put("b", make_timeline())
     left = {entry.name for entry in cache.directory.glob("*.part")}
     assert left == {"new.part"}
 

@@ -34,6 +34,17 @@ def test_saved_model_loads_the_same(saved):
     assert sorted(entry.name for entry in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_a_model_keeps_its_labels_and_is_called_by_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "load_encoder", lambda name, device: ENCODER)
+    save_model(VideoModel(ENCODER, labels=("a", "b"), multi_label=True), tmp_path / "model")
+    again = load_model(str(tmp_path / "model"))
+    assert (again.labels, again.multi_label) == (("a", "b"), True)
+    assert again.name == str(tmp_path / "model")
+    (tmp_path / "model" / "config.json").rename(tmp_path / "model" / "settings.json")
+    with pytest.raises(ModelNotAvailableError, match="its training is not finished; go on with"):
+        load_model(str(tmp_path / "model"))
+
+
 def test_existing_folder_is_not_overwritten(saved):
     folder, model = saved
     with pytest.raises(InvalidInputError, match="exists; give a new folder"):

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.labelled_clips import PATTERNS, write_folders, write_pattern
 from videomm.cli.demo import CLIP
 
 README = (ROOT / "README.md").read_text()
@@ -25,7 +26,8 @@ def blocks(language: str) -> list[str]:
 def without_numbers(text: str) -> list[str]:
     """Lines with scores, bars and digests taken out: they differ a little between processors."""
     text = re.sub(r"@[0-9a-f]{16}", "@ID", text)
-    text = re.sub(r"\d+\.\d+", "#", text.replace("█", ""))
+    text = re.sub(r"[-+]?\d+\.\d+", "#", text.replace("█", ""))
+    text = re.sub(r"epoch \d+ of \d+", "epoch # of #", text)
     return [" ".join(line.split()) for line in text.strip().splitlines()]
 
 
@@ -50,12 +52,14 @@ def commands() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where a reader of the README would stand: with a clip.mp4, and some clips."""
+    """Where a reader of the README would stand: with a clip.mp4, some clips, and labelled ones."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copy(CLIP, folder / "clip.mp4")
     (folder / "clips").mkdir()
     shutil.copy(CLIP, folder / "clips" / "one.mp4")
     (folder / "clips" / "broken.mp4").write_text("not a video")
+    write_folders(folder / "patterns", list(PATTERNS), 12, write_pattern)
+    write_pattern(folder / "new.mp4", "dots", 503)
     return folder
 
 

@@ -76,6 +76,7 @@ class TimelineCache:
         self.directory = Path(directory) if directory is not None else default_cache_dir()
         self.max_bytes = max_bytes
         self._complained = False
+        self._allowance = 0  # bytes to write until the folder is looked through again
 
     def key(self, path: str | os.PathLike[str], **settings: Any) -> str:
         """Name of the entry for a video's content under some settings.
@@ -84,7 +85,7 @@ class TimelineCache:
             path: the video; read once in full, then known by size, times and inode.
             settings: whatever decides the timeline: decoder, sampling, encoder.
         """
-        named = {"format": FORMAT_VERSION, "content": self._content_digest(Path(path)), **settings}
+        named = {"format": FORMAT_VERSION, "content": self.content_digest(Path(path)), **settings}
         text = json.dumps(named, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=20).hexdigest()
 
@@ -141,7 +142,8 @@ class TimelineCache:
                 with contextlib.suppress(OSError):
                     yield entry, entry.stat()
 
-    def _content_digest(self, path: Path) -> str:
+    def content_digest(self, path: Path) -> str:
+        """Digest of a file's content; read once in full, then known by size, times and inode."""
         stat = path.stat()
         facts = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         name = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=20).hexdigest() + ".memo"
@@ -151,14 +153,7 @@ class TimelineCache:
             if known["facts"] == facts and isinstance(known["digest"], str):
                 _touch(memo)
                 return known["digest"]
-        try:
-            with path.open("rb") as file:
-                new = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20))
-        except OSError as error:
-            raise VideoUnreadableError(
-                f"{str(path)!r} cannot be read: {error.strerror}; copy it to another disk"
-            ) from error
-        digest = new.hexdigest()
+        digest = digest_file(path)
         if time.time() - stat.st_mtime > _SETTLED_SECONDS:
             self._write(name, json.dumps({"facts": facts, "digest": digest}).encode())
         return digest
@@ -172,7 +167,9 @@ class TimelineCache:
                 file.write(data)
             os.replace(temporary, self.directory / name)
             temporary = None
-            self._evict()
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                self._allowance = self._evict()
         except OSError as error:
             if not self._complained:
                 logger.warning("not cached in %s: %s", self.directory, error.strerror)
@@ -182,7 +179,11 @@ class TimelineCache:
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
 
-    def _evict(self) -> None:
+    def _evict(self) -> int:
+        """Make the folder fit its limit; returns how many bytes may come before the next look.
+
+        Looking takes as long as there are files; others may write meanwhile, so it is done often.
+        """
         entries = sorted(self._entries(), key=lambda item: item[1].st_mtime)
         total = sum(stat.st_size for _, stat in entries)
         for entry, stat in entries:
@@ -190,6 +191,23 @@ class TimelineCache:
             if (total > self.max_bytes and entry.suffix != ".part") or stale:
                 entry.unlink(missing_ok=True)
                 total -= stat.st_size
+        return min(self.max_bytes - total, self.max_bytes // 32)
+
+
+def digest_file(path: Path) -> str:
+    """Digest of a file's content, read in full.
+
+    Raises:
+        VideoUnreadableError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            new = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20))
+    except OSError as error:
+        raise VideoUnreadableError(
+            f"{str(path)!r} cannot be read: {error.strerror}; copy it to another disk"
+        ) from error
+    return new.hexdigest()
 
 
 def _touch(entry: Path) -> None:

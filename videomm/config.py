@@ -10,6 +10,7 @@ from typing import Any, Self
 from videomm.errors import InvalidInputError
 
 DECODERS = ("auto", "decord", "pyav")
+TUNES = ("head", "temporal")
 # How long a summary is where nobody says.
 SUMMARY_RATIO = 0.15
 SUMMARY_MOST_SECONDS = 60.0
@@ -158,6 +159,38 @@ class SummarizeConfig(Config):
         if self.ratio is not None:
             return self.ratio * duration
         return min(SUMMARY_RATIO * duration, SUMMARY_MOST_SECONDS)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """How a model is trained on labelled clips.
+
+    Attributes:
+        tune: `head` trains the W of Sim(I, T) = Iᵀ·W·T alone, `temporal` the temporal
+            Transformer as well.
+        epochs: passes over the clips at most; None takes as many as 400 steps need, from 6 to 100.
+        batch_size: clips a step.
+        lr: how fast it learns; a share of what would turn a clip's answer round in one step.
+        seed: of the split, the order of clips and the dropout.
+    """
+
+    tune: str = "temporal"
+    epochs: int | None = None
+    batch_size: int = 32
+    lr: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tune not in TUNES:
+            raise InvalidInputError(f"tune must be one of {', '.join(TUNES)}, got {self.tune!r}")
+        if self.epochs is not None and self.epochs < 1:
+            raise InvalidInputError(f"epochs must be at least 1, got {self.epochs}")
+        if self.batch_size < 1:
+            raise InvalidInputError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InvalidInputError(f"lr must be a number above 0, got {self.lr!r}")
+        if not 0 <= self.seed < 2**31:
+            raise InvalidInputError(f"seed must be from 0 to {2**31 - 1}, got {self.seed}")
 
 
 def check_labels(labels: Sequence[str], multi_label: bool = False) -> list[str]:

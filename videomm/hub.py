@@ -54,6 +54,10 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
     chosen = pick_device(device)
     folder = Path(name)
     if not (folder / "config.json").is_file():
+        if (folder / "settings.json").is_file():
+            raise ModelNotAvailableError(
+                f"{name}: its training is not finished; go on with videomm train ... --resume"
+            )
         return VideoModel(load_encoder(name, chosen))
     try:
         config = json.loads((folder / "config.json").read_text())
@@ -70,7 +74,13 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
                 f"{config['encoder_fingerprint']}, here they are {encoder.fingerprint}; "
                 "train it again, or install the version of videomm that it was trained with"
             )
-        model = VideoModel(encoder, TemporalConfig.from_dict(config["temporal"]))
+        model = VideoModel(
+            encoder,
+            TemporalConfig.from_dict(config["temporal"]),
+            name=name,
+            labels=config.get("labels", ()),
+            multi_label=config.get("multi_label", False),
+        )
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelNotAvailableError(
@@ -93,20 +103,28 @@ def save_model(model: VideoModel, folder: str | os.PathLike[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        config = {
-            "kind": KIND,
-            "encoder": model.encoder.name,
-            "encoder_fingerprint": model.encoder.fingerprint,
-            "temporal": model.temporal.config.to_dict(),
-        }
-        (aside / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
-        save_file(tensors, aside / "model.safetensors")
+        write_model(model, aside)
         aside.chmod(0o755)
         aside.rename(target)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def write_model(model: VideoModel, folder: Path) -> None:
+    """Write the two files of a model into a folder that is there; see `save_model`."""
+    config = {
+        "kind": KIND,
+        "encoder": model.encoder.name,
+        "encoder_fingerprint": model.encoder.fingerprint,
+        "temporal": model.temporal.config.to_dict(),
+        "labels": list(model.labels),
+        "multi_label": model.multi_label,
+    }
+    tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").chmod(0o644)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def list_models() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +98,16 @@ class VideoPipeline:
     def classify(
         self,
         video: str | os.PathLike[str] | Array,
-        labels: Sequence[str],
+        labels: Sequence[str] | None = None,
         config: ClassifyConfig | None = None,
         *,
         times: Sequence[float] | None = None,
         fps: float | None = None,
     ) -> Classification:
-        """Which of the labels a video has, and where each holds; see `classify_timeline`."""
+        """Which of the labels a video has, and where each holds; see `classify_timeline`.
+
+        Without labels, those that the model was trained on.
+        """
         timeline = self.embed(video, times=times, fps=fps)
         return classify_timeline(timeline, labels, self.model, config)
 
@@ -139,7 +143,7 @@ class VideoPipeline:
             if reel and isinstance(video, np.ndarray):
                 raise InvalidInputError("frames in an array give no reel; pass reel=False")
         timeline = self.embed(video, times=times, fps=fps)
-        summary = summarize_timeline(timeline, self.model, config, self._bank(config.bank))
+        summary = summarize_timeline(timeline, self._open_model, config, self._bank(config.bank))
         if out is None:
             return summary
         return write_summary(
@@ -181,9 +185,14 @@ class VideoPipeline:
         check_question(question, choices)
         timeline = video if isinstance(video, Timeline) else self.embed(video, times=times, fps=fps)
         if self._scorer is None:
-            self._scorer = PhraseScorer(self.model, self._bank(None))
+            self._scorer = PhraseScorer(self._open_model, self._bank(None))
         answer = answer_timeline(timeline, question, self._scorer, choices)
         return answer if answerer is None else answerer.answer(timeline, answer, choices)
+
+    @cached_property
+    def _open_model(self) -> VideoModel:
+        """The model for open words: one trained on labels knows those alone, its encoder all."""
+        return VideoModel(self.model.encoder) if self.model.labels else self.model
 
     def _bank(self, path: str | None) -> EmbeddedBank:
         if path not in self._banks:

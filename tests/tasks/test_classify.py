@@ -157,3 +157,36 @@ def test_steady_sequence_is_the_best_of_all(length, labels, seed):
 
     best = max(map(value, product(range(labels), repeat=length)))
     assert value(tuple(_steady(scores))) == pytest.approx(best)
+
+
+def test_a_trained_model_has_labels_of_its_own():
+    trained = VideoModel(FakeEncoder(VECTORS), name="pets", labels=("cat", "dog"))
+    result = classify_timeline(timeline([AXES[0]] * 4), None, trained)
+    assert result.model == "pets"
+    assert [item.label for item in result.labels] == ["cat", "dog"]
+    assert result.warnings == ("damaged",)
+    few = classify_timeline(timeline([AXES[0]] * 4), ["dog", "car"], trained)
+    assert few.warnings[1:] == ("pets was not trained on the label 'car'; it may mean little",)
+    alone = classify_timeline(
+        timeline([AXES[0]] * 4), ["dog"], trained, ClassifyConfig(multi_label=True)
+    )
+    assert "trained to score each label against the others" in alone.warnings[1]
+    with pytest.raises(InvalidInputError, match="pets was trained to choose one of its labels"):
+        classify_timeline(timeline([AXES[0]]), None, trained, ClassifyConfig(multi_label=True))
+    with pytest.raises(InvalidInputError, match="fake was not trained on labels of its own"):
+        classify_timeline(timeline([AXES[0]]), None, model())
+
+
+def test_a_model_of_several_labels_scores_its_own_alone():
+    trained = VideoModel(FakeEncoder(VECTORS), labels=("cat", "dog"), multi_label=True)
+    own = classify_timeline(timeline([AXES[0]] * 4), None, trained)
+    config = ClassifyConfig(multi_label=True)
+    assert own == classify_timeline(timeline([AXES[0]] * 4), ["cat", "dog"], model(), config)
+
+
+def test_underscores_are_read_as_blanks():
+    vectors = {"a cat": AXES[0], "a dog": AXES[1]}
+    result = classify_timeline(
+        timeline([AXES[0]]), ["a_cat", "a_dog"], VideoModel(FakeEncoder(vectors))
+    )
+    assert result.labels[0].label == "a_cat"

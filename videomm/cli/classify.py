@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 def command(
     paths: options.Paths,
     labels: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Labels, separated by commas.")
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Labels, separated by commas; a trained model has its own."
+        ),
     ] = None,
     labels_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="A text file with one label a line.")
@@ -46,7 +51,8 @@ def command(
 
     Example: videomm classify clip.mp4 --labels "a cat,a dog,a rocket launch"
     """
-    names = check_labels(read_labels(labels, labels_file), multi_label)
+    own = labels is None and labels_file is None and _has_labels(model)
+    names = None if own else check_labels(read_labels(labels, labels_file), multi_label)
     config = ClassifyConfig(multi_label=multi_label, unknown=unknown, top=top)
     output = Output(as_json=as_json, quiet=quiet)
     settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
@@ -55,6 +61,14 @@ def command(
         show(pipeline.classify(path, names, config), output)
 
     raise typer.Exit(run_batch(paths, settings, output, job))
+
+
+def _has_labels(model: str) -> bool:
+    """Whether a model's folder says that it was trained on labels; what is odd is the loader's."""
+    try:
+        return bool(json.loads((Path(model) / "config.json").read_text())["labels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def show(result: Classification, output: Output) -> None:

@@ -9,15 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
-VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("3g2", "3gp", "264", "265", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264"),
-        *("h265", "hevc", "ivf", "m1v", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov"),
-        *("mp4", "mpe", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "rm", "rmvb", "swf", "ts"),
-        *("vob", "webm", "wmv", "y4m"),
-    )
-)
+from videomm.video.paths import videos_below
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ def expand_paths(paths: Iterable[str]) -> list[str | EmptyFolder]:
     found: dict[str | EmptyFolder, None] = {}
     for path in _with_stdin(paths):
         if os.path.isdir(path):
-            inside = sorted(_videos_below(path))
+            inside = videos_below(path)
             found.update(dict.fromkeys(inside))
             if not inside:
                 found[EmptyFolder(path)] = None
@@ -70,11 +62,3 @@ def _with_stdin(paths: Iterable[str]) -> Iterator[str]:
             yield from filter(None, lines)
         else:
             yield path
-
-
-def _videos_below(folder: str) -> Iterator[str]:
-    for base, folders, files in os.walk(folder):
-        folders.sort()
-        for name in files:
-            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
-                yield os.path.join(base, name)

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from videomm.cli import ask, cache, classify, demo, doctor, embed, models, summarize
+from videomm.cli import (
+    ask,
+    cache,
+    classify,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    models,
+    summarize,
+    train,
+)
 from videomm.errors import VideommError
 
 app = typer.Typer(
@@ -24,6 +35,8 @@ app.command("classify")(classify.command)
 app.command("summarize")(summarize.command)
 app.command("ask")(ask.command)
 app.command("embed")(embed.command)
+app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 app.command("cache")(cache.command)

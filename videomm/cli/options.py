@@ -14,6 +14,14 @@ Paths = Annotated[
         show_default=False,
     ),
 ]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Labelled clips: a folder with a folder a label, or a .csv or .jsonl file.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

@@ -50,6 +50,21 @@ class Output:
         if not self.as_json:
             self._console.print(line)
 
+    def figures(self, metrics: dict[str, Any]) -> None:
+        """Print figures beside their floors, and what to know about them."""
+        from videomm.render.figures import figure_rows, gain_text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 2))
+        for name in ("", "this model", "zero-shot", "majority"):
+            table.add_column(name, no_wrap=True)
+        for row in figure_rows(metrics):
+            table.add_row(*map(Text, row))
+        self.table(table)
+        if sentence := gain_text(metrics["gain"]):
+            self.text(f"  {sentence}")
+        self.warnings(metrics["warnings"])
+        self.warnings([f"skipped: {item['message']}" for item in metrics["skipped"]])
+
     def error(self, path: str, error: VideommError) -> None:
         """Print what went wrong with one file, and remember that something did."""
         self.failed = True

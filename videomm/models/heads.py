@@ -28,7 +28,7 @@ class ClassificationHead(nn.Module):
 
         Args:
             images: float (..., D), frames or pooled, L2-normalised.
-            texts: float (L, D), L2-normalised.
+            texts: float (L, D), L2-normalised, or differences of such.
 
         Returns:
             float (..., L).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,9 +23,20 @@ class VideoModel(nn.Module):
     Args:
         encoder: the towers; not trained here, and its weights are not part of `state_dict`.
         temporal: shape of the temporal Transformer; its width must be the encoder's.
+        name: what results call this model; the encoder's name unless given.
+        labels: what it was trained to tell apart; empty where it was trained on no fixed labels.
+        multi_label: whether it was trained to score each of them on its own.
     """
 
-    def __init__(self, encoder: FrameEncoder, temporal: TemporalConfig | None = None) -> None:
+    def __init__(
+        self,
+        encoder: FrameEncoder,
+        temporal: TemporalConfig | None = None,
+        *,
+        name: str | None = None,
+        labels: Sequence[str] = (),
+        multi_label: bool = False,
+    ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
         if config.dim != encoder.dim:
@@ -31,15 +44,13 @@ class VideoModel(nn.Module):
                 f"the temporal Transformer's dim {config.dim} is not {encoder.name}'s {encoder.dim}"
             )
         self.encoder = encoder
+        self.name = name or encoder.name
+        self.labels = tuple(labels)
+        self.multi_label = multi_label
         self.temporal = TemporalTransformer(config)
         self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
         self.to(encoder.device)
         self.eval()
-
-    @property
-    def name(self) -> str:
-        """What results call this model."""
-        return self.encoder.name
 
     def forward(
         self, embeddings: Tensor, times: Tensor, texts: Tensor, mask: Tensor | None = None

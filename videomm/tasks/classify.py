@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 
 from videomm.config import ClassifyConfig, check_labels
-from videomm.encoder import DEFAULT_TEMPLATES
+from videomm.encoder import DEFAULT_TEMPLATES, FrameEncoder
+from videomm.errors import InvalidInputError
 from videomm.models.video_model import VideoModel
 from videomm.types import Array, Classification, Label, Segment, Timeline
 
@@ -23,7 +25,7 @@ _FLOOR = 0.02
 
 def classify_timeline(
     timeline: Timeline,
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
     model: VideoModel,
     config: ClassifyConfig | None = None,
 ) -> Classification:
@@ -33,7 +35,8 @@ def classify_timeline(
 
     Args:
         timeline: made by the model's encoder.
-        labels: names or phrases in plain words.
+        labels: names or phrases in plain words; None takes those that the model was trained on,
+            scored as it was trained to.
         model: scores them.
         config: softmax over the labels unless told otherwise.
 
@@ -46,7 +49,7 @@ def classify_timeline(
         InvalidInputError: no labels, a repeated or empty one, or a single one for a softmax.
     """
     config = config or ClassifyConfig()
-    names = check_labels(labels, config.multi_label)
+    config, names, notes = _choose_labels(labels, model, config)
     video_scores, frame_scores = _scores(timeline, names, model, config.multi_label)
     order = np.argsort(-video_scores, kind="stable")[: config.top]
     kept = [names[i] for i in order]
@@ -60,7 +63,7 @@ def classify_timeline(
         model=model.name,
         decoder=timeline.decoder,
         complete=timeline.complete,
-        warnings=timeline.warnings,
+        warnings=(*timeline.warnings, *notes),
         labels=tuple(Label(names[i], float(video_scores[i])) for i in order),
         segments=segments,
         unknown=config.unknown is not None and float(video_scores.max()) < config.unknown,
@@ -69,20 +72,64 @@ def classify_timeline(
     )
 
 
+def _choose_labels(
+    labels: Sequence[str] | None, model: VideoModel, config: ClassifyConfig
+) -> tuple[ClassifyConfig, list[str], tuple[str, ...]]:
+    """Config and labels to score, and what to say of labels that the model was not trained on."""
+    if labels is None:
+        if not model.labels:
+            raise InvalidInputError(
+                f"{model.name} was not trained on labels of its own; give labels, or a model "
+                "folder of videomm train"
+            )
+        if config.multi_label and not model.multi_label:
+            raise InvalidInputError(
+                f"{model.name} was trained to choose one of its labels; leave multi_label out, or "
+                "train it on data with several labels a clip"
+            )
+        return replace(config, multi_label=model.multi_label), list(model.labels), ()
+    names = check_labels(labels, config.multi_label)
+    if not model.labels:
+        return config, names, ()
+    notes = []
+    if config.multi_label != model.multi_label:
+        way = "on its own" if model.multi_label else "against the others"
+        notes.append(f"{model.name} was trained to score each label {way}; scores may mean little")
+    if other := [name for name in names if name not in model.labels]:
+        notes.append(f"{model.name} was not trained on the label {other[0]!r}; it may mean little")
+    return config, names, tuple(notes)
+
+
+def embed_labels(encoder: FrameEncoder, names: Sequence[str], multi_label: bool) -> Array:
+    """Labels as vectors whose product with an image is their logit, but for scale and bias.
+
+    With a trained bias a label's own product is meaningful on its own; without one it is
+    measured against a neutral text, whose vector is taken off.
+
+    Args:
+        encoder: its text tower reads them; underscores are read as blanks.
+        names: L labels.
+        multi_label: whether each is to be scored on its own.
+
+    Returns:
+        float32 (L, D).
+    """
+    rival = multi_label and encoder.logit_bias is None
+    texts = [name.replace("_", " ") for name in names]
+    vectors = encoder.encode_text([*texts, _NEUTRAL] if rival else texts, DEFAULT_TEMPLATES)
+    return vectors[:-1] - vectors[-1:] if rival else vectors
+
+
 @torch.inference_mode()
 def _scores(
     timeline: Timeline, names: list[str], model: VideoModel, multi_label: bool
 ) -> tuple[Array, Array]:
     """Scores of the video (L,) and of its frames (N, L), in [0, 1]."""
     context = model.attend(timeline)
-    # With a trained bias a label's own logit is meaningful; without, it needs a neutral rival.
-    rival = multi_label and model.encoder.logit_bias is None
-    texts = model.encoder.encode_text([*names, _NEUTRAL] if rival else names, DEFAULT_TEMPLATES)
+    texts = embed_labels(model.encoder, names, multi_label)
     tensors = torch.from_numpy(np.array(texts)).to(model.encoder.device)
     images = torch.cat((context.pooled, context.frames[0]))
     logits = model.classifier(images, tensors).double()
-    if rival:
-        logits = logits[:, :-1] - logits[:, -1:]
     scores = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
     values = scores.cpu().numpy()
     return values[0], values[1:]

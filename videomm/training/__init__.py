@@ -1,1 +1,1 @@
-"""Training: data sets, losses and the stages that make the embedded model."""
+"""Training: of models on labelled clips, and the stages that make the embedded model."""

@@ -1,4 +1,4 @@
-"""Checks on a path before any decoder sees it: each kind of bad input has its own error."""
+"""Paths before any decoder sees them: each kind of bad input has its own error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from videomm.errors import (
     VideoUnreadableError,
 )
 
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3g2", "3gp", "264", "265", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264"),
+        *("h265", "hevc", "ivf", "m1v", "m2ts", "m2v", "m4v", "mjpeg", "mjpg", "mkv", "mov"),
+        *("mp4", "mpe", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "rm", "rmvb", "swf", "ts"),
+        *("vob", "webm", "wmv", "y4m"),
+    )
+)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -64,3 +73,13 @@ def check_path(path: str | os.PathLike[str]) -> str:
             f"{name!r} is empty (0 bytes); expected a video file, fetch or export it again"
         )
     return name
+
+
+def videos_below(folder: str) -> list[str]:
+    """Files in a folder and all folders below it whose names end as videos' do, sorted."""
+    return sorted(
+        os.path.join(base, name)
+        for base, _, files in os.walk(folder)
+        for name in files
+        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+    )

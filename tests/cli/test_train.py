@@ -1,0 +1,97 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.labelled_clips import COLOURS, write_colour, write_folders
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = write_folders(tmp_path_factory.mktemp("data") / "clips", list(COLOURS), 5)
+    (folder / "red" / "broken.mp4").write_text("no video")
+    return folder
+
+
+@pytest.mark.slow
+def test_train_classify_evaluate(videomm, clips, tmp_path):
+    out = tmp_path / "colours"
+    done = videomm("train", clips, "--out", out, "--tune", "head")
+    assert done.code == 0
+    assert f"{clips}: 16 clips, 3 labels" in done.out
+    assert "9 to train, 3 to validate, 3 to test; kept epoch " in done.out
+    assert "skipped: " in done.out
+    for word in ("this model", "zero-shot", "majority", "top-1", "macro F1", "calibration error"):
+        assert word in done.out
+    assert f"report: {out}/report.html" in done.out
+    new = write_colour(tmp_path / "new.mp4", COLOURS["green"], 999)
+    (row,) = videomm("classify", new, "--model", out, "--json").rows
+    assert row["model"] == str(out)
+    assert row["labels"][0]["label"] == "green"
+    assert row["segments"][0]["label"] == "green"
+    (row,) = videomm("classify", new, "--model", out, "--labels", "a dog,red", "--json").rows
+    assert row["warnings"] == [f"{out} was not trained on the label 'a dog'; it may mean little"]
+    (row,) = videomm("evaluate", out, clips, "--json").rows
+    assert (row["model"], row["clips"], row["left_out"]) == (str(out), 3, 12)
+    people = videomm("evaluate", out, clips)
+    assert f"{out} on {clips}: 3 clips (12 left out: trained on), 3 labels" in people.out
+    (row,) = videomm("evaluate", "tiny", clips, "--json").rows
+    assert (row["model"], row["clips"], row["zero_shot"]) == ("tiny", 15, None)
+    # Other commands take the folder as well.
+    assert videomm("embed", new, "--out", tmp_path / "v.npz", "--model", out).code == 0
+    assert "(0:00.4, tiny, " in videomm("ask", new, "What colour is it?", "--model", out).out
+    assert videomm("summarize", new, "--model", out).code == 0
+    again = videomm("train", clips, "--out", out, "--tune", "head", "--resume", "--json")
+    assert again.rows[0]["model"] == str(out)
+    assert again.rows[0]["figures"]["top1"]["value"] <= 1
+
+
+def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    for args, message in [
+        ((clips, "--out", tmp_path / "mine"), "exists and is not empty"),
+        ((clips, "--out", tmp_path / "mine", "--force"), "holds 'thesis.tex'"),
+        ((clips, "--out", tmp_path / "m", "--tune", "all"), "tune must be one of head, temporal"),
+        ((clips, "--out", tmp_path / "m", "--epochs", 0), "epochs must be at least 1"),
+        ((tmp_path / "gone", "--out", tmp_path / "m"), "is not there; data are a folder"),
+        ((clips, "--out", tmp_path / "m", "--model", "x"), "unknown model 'x'"),
+    ]:
+        done = videomm("train", *args)
+        assert done.code == 2
+        assert message in done.err
+        assert done.err.count("\n") == 1
+    assert not (tmp_path / "m").exists()
+    assert "--labels 'a,b,c'" in videomm("classify", "x.mp4", "--model", "tiny").err
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
+    whole, cut = tmp_path / "whole" / "m", tmp_path / "cut" / "m"
+
+    def start(out):
+        code = [sys.executable, "-m", "videomm.cli.main", "train", str(clips), "--out", str(out)]
+        env = os.environ | {"VIDEOMM_CACHE": str(out.parent / "cache")}
+        call = [*code, "--epochs", "15", "--resume", "--device", "cpu"]
+        return subprocess.Popen(call, env=env, stdout=subprocess.DEVNULL)
+
+    begun = time.monotonic()
+    assert start(whole).wait() == 0
+    seconds = time.monotonic() - begun
+    dice = random.Random(7)
+    kills = [dice.uniform(0.2, 1.0) * seconds for _ in range(3)]
+    for after in kills:
+        run = start(cut)
+        try:
+            run.wait(after)
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+    assert start(cut).wait() == 0
+    for path in whole.iterdir():
+        assert path.read_bytes() == (cut / path.name).read_bytes(), (path.name, kills)
+    assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())

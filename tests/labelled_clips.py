@@ -1,0 +1,61 @@
+"""Folders of small generated clips, a folder a label, for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.clips import Picture, write_pictures
+
+WIDTH, HEIGHT = 64, 48
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
+PATTERNS = ("checks", "dots", "stripes")
+
+
+def write_colour(path: Path, colour: tuple[int, int, int], seed: int, frames: int = 10) -> Path:
+    """A clip of stripes in a colour that move and differ by seed, 25 a second."""
+    return _write(path, "stripes", np.array(colour), seed, frames)
+
+
+def write_pattern(path: Path, pattern: str, seed: int, frames: int = 10) -> Path:
+    """A clip of a pattern that moves, in a colour and size that differ by seed, 25 a second."""
+    colour = np.random.default_rng(10_000 + seed).integers(90, 256, 3)
+    return _write(path, pattern, colour, seed, frames)
+
+
+def write_folders(
+    folder: Path, labels: list[str], clips: int, write: Callable[..., Path] | None = None
+) -> Path:
+    """A folder a label with that many clips each: of colours, or of what `write` makes."""
+    for place, label in enumerate(labels):
+        for number in range(clips):
+            target, seed = folder / label / f"{number}.mp4", 100 * place + number
+            if write is None:
+                write_colour(target, COLOURS[label], seed)
+            else:
+                write(target, label, seed)
+    return folder
+
+
+def _write(path: Path, pattern: str, colour: Picture, seed: int, frames: int) -> Path:
+    rng = np.random.default_rng(seed)
+    size, noise = int(rng.integers(6, 16)), float(rng.uniform(5, 60))
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    pictures = []
+    for index in range(frames):
+        moved = x + 2 * index
+        bright = {
+            "stripes": moved // size % 2,
+            "checks": (moved // size + y // size) % 2,
+            "dots": np.hypot(moved % size - size / 2, y % size - size / 2) < size / 3,
+        }[pattern]
+        picture = (bright[..., None] * 0.5 + 0.5) * colour + rng.normal(
+            0, noise, (HEIGHT, WIDTH, 3)
+        )
+        frame = av.VideoFrame.from_ndarray(np.clip(picture, 0, 255).astype(np.uint8), "rgb24")
+        pictures.append(frame.reformat(format="yuv420p").to_ndarray())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_pictures(path, pictures)

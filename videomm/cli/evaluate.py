@@ -1,0 +1,50 @@
+"""`videomm evaluate`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from videomm.cli import options
+from videomm.cli.batch import Settings
+from videomm.cli.output import Output
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A folder of videomm train, or tiny or another name."),
+    ],
+    data: options.Data,
+    device: options.Device = None,
+    fps: options.Fps = 2.0,
+    max_frames: options.MaxFrames = 512,
+    decoder: options.Decoder = "auto",
+    no_cache: options.NoCache = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure a model on labelled clips, beside zero-shot and the most common label.
+
+    DATA is as for train; with a column split, its test clips count. Clips that the model was
+    trained on are left out.
+
+    Example: videomm evaluate mymodel clips/
+    """
+    output = Output(as_json=as_json, quiet=quiet)
+    from videomm.evaluation.models import evaluate_model
+    from videomm.training.labelled import read_labelled
+
+    labelled = read_labelled(data)
+    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    pipeline = settings.load()
+    metrics = evaluate_model(labelled, pipeline, model if pipeline.model.labels else None)
+    if as_json:
+        output.record(metrics)
+        return
+    left = f" ({metrics['left_out']} left out: trained on)" if metrics["left_out"] else ""
+    output.text(
+        f"{model} on {data}: {metrics['clips']} clips{left}, {len(metrics['labels'])} labels"
+    )
+    output.figures(metrics)

@@ -1,0 +1,283 @@
+"""A run of training: labelled clips in, a folder with a model and its figures out.
+
+The folder is the run's state as well. A run that was killed and is resumed ends with the same
+files as one that was not; `config.json`, which makes it a model, comes last.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videomm.config import TrainConfig
+from videomm.errors import InvalidInputError
+from videomm.evaluation.figures import Truth, measure
+from videomm.hub import write_model
+from videomm.models.video_model import VideoModel
+from videomm.pipeline import VideoPipeline
+from videomm.render.folder import check_replaceable
+from videomm.render.training_report import build_report
+from videomm.training.card import build_card
+from videomm.training.clips import Clip, Skipped, read_clips
+from videomm.training.finetune import best_epoch, calibrate, fit, gather, score, start_model
+from videomm.training.labelled import SPLITS, LabelledData
+from videomm.training.mistakes import worst_mistakes
+from videomm.training.splits import sources_of, split_clips
+from videomm.types import Array
+
+CONFIG, SETTINGS, SPLIT, CHECKPOINT = "config.json", "settings.json", "split.csv", "checkpoint.pt"
+FILES = {
+    "card": "README.md",
+    "labels": "labels.txt",
+    "metrics": "metrics.json",
+    "report": "report.html",
+    "split": SPLIT,
+    "settings": SETTINGS,
+    "weights": "model.safetensors",
+    "config": CONFIG,
+}
+_SPLIT_COLUMNS = ("clip", "labels", "split", "source", "content", "path", "start", "end")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Clips that could be read, and on which side each is.
+
+    Attributes:
+        clips: N.
+        splits: N of `train`, `val` and `test`.
+        sources: int (N,), what each comes from.
+        skipped: those that could not be read.
+        notes: what a reader of the figures should know.
+    """
+
+    clips: list[Clip]
+    splits: list[str]
+    sources: Array
+    skipped: list[Skipped]
+    notes: list[str]
+
+    def of(self, split: str) -> list[int]:
+        """Places of the clips of a split."""
+        return [place for place, name in enumerate(self.splits) if name == split]
+
+
+def train_classifier(
+    data: LabelledData,
+    out: str | os.PathLike[str],
+    pipeline: VideoPipeline,
+    config: TrainConfig | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Train a model on labelled clips and write it to a folder.
+
+    Args:
+        data: of `read_labelled`.
+        out: the folder: model, labels, split, figures, card and report.
+        pipeline: embeds the clips; its model's encoder is what is built on.
+        config: the temporal Transformer and the head unless told otherwise.
+        resume: go on with a run that was stopped, or begin where there is none.
+        force: replace an earlier run.
+
+    Returns:
+        What `metrics.json` holds: the figures of `measure` for the test clips (the validation
+        clips where there are none), `history`, `counts`, `skipped`, `warnings` and more.
+
+    Raises:
+        InvalidInputError: the folder may not be written, a resumed run does not fit its folder,
+            or the data cannot be split.
+    """
+    folder, config = Path(out), config or TrainConfig()
+    if pipeline.model.labels:
+        raise InvalidInputError(
+            f"{pipeline.model.name} was trained on labels already; training begins with an "
+            f"encoder, such as {pipeline.model.encoder.name}"
+        )
+    settings = _settings(data, pipeline, config)
+    check_out(folder, resume=resume, force=force)
+    if resume and (folder / SETTINGS).exists():
+        _check_same(json.loads((folder / SETTINGS).read_text()), settings, folder)
+        if (folder / CONFIG).exists() and not (folder / CHECKPOINT).exists():
+            done: dict[str, Any] = json.loads((folder / FILES["metrics"]).read_text())
+            return done
+    else:
+        _clear(folder)
+        _write(folder / SETTINGS, _json(settings))
+    prepared = prepare(data, pipeline, config.seed)
+    _keep_split(folder / SPLIT, _split_text(prepared))
+    model = start_model(pipeline.model, data.labels, data.multi_label, config)
+    metrics = _fit_and_measure(
+        model, prepared, config, folder / CHECKPOINT, progress=pipeline.progress
+    )
+    metrics["warnings"] = [*data.warnings, *metrics["warnings"]]
+    model.name = folder.resolve().name
+    shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
+    mistakes = worst_mistakes(model, pipeline, shown)
+    _write(folder / FILES["labels"], "".join(f"{name}\n" for name in data.labels))
+    _write(folder / FILES["metrics"], _json(metrics))
+    _write(folder / FILES["card"], build_card(model.name, settings, metrics))
+    _write(folder / FILES["report"], build_report(model.name, settings, metrics, mistakes))
+    write_model(model, folder)
+    (folder / CHECKPOINT).unlink()
+    return metrics
+
+
+def check_out(folder: Path, *, resume: bool, force: bool) -> None:
+    """See that a run may write to a folder; see `check_replaceable`.
+
+    Raises:
+        InvalidInputError: it may not.
+    """
+    ours = {*FILES.values(), CHECKPOINT}
+    names = {*ours, *(f"{name}.part" for name in ours)}
+    words = ("an earlier run, --resume to go on with it", "no run's", "runs of training")
+    if resume and force:
+        raise InvalidInputError("give resume or force, not both")
+    begun = any((folder / name).is_file() for name in (SETTINGS, f"{SETTINGS}.part"))
+    check_replaceable(folder, lambda name: name in names, words, force=force or (resume and begun))
+
+
+def prepare(data: LabelledData, pipeline: VideoPipeline, seed: int) -> Prepared:
+    """Read the clips, and split those that can be read."""
+    clips, skipped = read_clips(pipeline, data.examples)
+    examples = [clip.example for clip in clips]
+    lost = sorted(set(data.labels) - {name for example in examples for name in example.labels})
+    if lost:
+        raise InvalidInputError(
+            f"no clip of {lost[0]!r} can be read; repair one or leave that label out"
+        )
+    sources = sources_of(examples, [clip.content for clip in clips])
+    splits, notes = split_clips(examples, sources, seed)
+    said: dict[tuple[object, ...], set[tuple[str, ...]]] = {}
+    for clip in clips:
+        where = (clip.content, clip.example.start, clip.example.end)
+        said.setdefault(where, set()).add(clip.example.labels)
+    if torn := sum(len(labels) > 1 for labels in said.values()):
+        notes.append(f"{torn} clips are there as copies with other labels: one of them is wrong")
+    damaged = sum(not clip.timeline.complete for clip in clips)
+    if damaged:
+        notes.append(f"{damaged} clips are damaged and were used as far as they decode")
+    return Prepared(clips, splits, sources, skipped, notes)
+
+
+def _fit_and_measure(
+    model: VideoModel,
+    prepared: Prepared,
+    config: TrainConfig,
+    checkpoint: Path,
+    *,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train and calibrate the model in place, and measure it beside its start."""
+    places = {split: prepared.of(split) for split in SPLITS}
+    sets = {
+        split: gather([prepared.clips[place] for place in rows], model.labels)
+        for split, rows in places.items()
+        if rows
+    }
+    measured = "test" if "test" in sets else "val"
+    zero_shot = score(model, sets[measured], model.labels, model.multi_label)
+    history = fit(model, sets["train"], sets["val"], config, checkpoint, progress=progress)
+    temperature = calibrate(model, sets["val"])
+    truth = Truth(
+        np.asarray(sets[measured].targets.numpy() > 0),
+        prepared.sources[places[measured]],
+        model.labels,
+        model.multi_label,
+    )
+    figures = measure(
+        score(model, sets[measured], model.labels, model.multi_label),
+        truth,
+        prior=sets["train"].targets.mean(dim=0).double().numpy(),
+        zero_shot=zero_shot,
+    )
+    return {
+        "measured_on": measured,
+        **figures,
+        "counts": {split: _counts(prepared, places[split], model.labels) for split in SPLITS},
+        "clips_in": {split: len(places[split]) for split in SPLITS},
+        "epoch": best_epoch(history),
+        "temperature": temperature,
+        "history": history,
+        "skipped": [asdict(item) for item in prepared.skipped],
+        "warnings": prepared.notes,
+    }
+
+
+def _counts(prepared: Prepared, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
+    found = Counter(name for p in places for name in prepared.clips[p].example.labels)
+    return {name: found[name] for name in labels}
+
+
+def _settings(data: LabelledData, pipeline: VideoPipeline, config: TrainConfig) -> dict[str, Any]:
+    """All that decides a run, but for the videos themselves; the split has their digests."""
+    return {
+        "data": data.path,
+        "encoder": pipeline.model.encoder.id,
+        "labels": list(data.labels),
+        "multi_label": data.multi_label,
+        "train": config.to_dict(),
+        "sampling": pipeline.sampling.to_dict(),
+        "decoding": pipeline.decoding.to_dict(),
+    }
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    for key, value in json.loads(_json(now)).items():
+        if before.get(key) != value:
+            raise InvalidInputError(
+                f"the run in {str(folder)!r} began with {key} {before.get(key)!r}, now it is "
+                f"{value!r}; resume it with the same, or begin anew with --force"
+            )
+
+
+def _split_text(prepared: Prepared) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_SPLIT_COLUMNS)
+    for clip, split, source in zip(prepared.clips, prepared.splits, prepared.sources, strict=True):
+        example = clip.example
+        where = (example.path, example.start, example.end)
+        writer.writerow(
+            [example.part, ";".join(example.labels), split, source, clip.content, *where]
+        )
+    return out.getvalue()
+
+
+def _keep_split(path: Path, text: str) -> None:
+    """Write the split down; a resumed run must come to the same."""
+    if path.exists() and path.read_bytes() != text.encode("utf-8", "replace"):
+        raise InvalidInputError(
+            f"the clips are not those that {str(path)!r} lists: videos were added, removed or "
+            "changed since the run began; begin anew with --force"
+        )
+    _write(path, text)
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, and remove an earlier run; the model goes first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG, *FILES.values(), CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all; a file's name in it need not be text."""
+    aside = path.with_name(f"{path.name}.part")
+    aside.write_bytes(text.encode("utf-8", "replace"))
+    aside.replace(path)
