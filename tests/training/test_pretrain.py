@@ -24,7 +24,7 @@ from videomm.training.image_data import ImageRow
 from videomm.training.pairs import LabelSet, Pairs, TextTable, ValidationSet, build_pairs, recall_at
 from videomm.training.pretrain import ImageTower, PretrainConfig, PretrainData, pretrain
 from videomm.training.text_tower import TextTowerConfig, build_text_tower, pooled_states
-from videomm.training.views import RandomCrops
+from videomm.training.views import IMAGE_SIZE, RandomCrops
 
 from .test_views import Noise
 
@@ -180,8 +180,8 @@ def test_export_is_what_open_clip_loads(tmp_path: Path) -> None:
     tower = build_text_tower(config, 32)
     folder = tmp_path / "model"
     export(folder, visual, tower, config, pieces=pieces, scale=20.0)
-    images = torch.rand(2, 3, 224, 224) * 2 - 1
+    images = torch.rand(2, 3, IMAGE_SIZE, IMAGE_SIZE) * 2 - 1
     assert check_export(folder, visual, tower, ["a b c", "d"], images) > 0.9999
     model, preprocess, _ = load_exported(folder)
     assert model.logit_scale.exp().item() == pytest.approx(20, rel=1e-3)
-    assert "size=(224, 224)" in str(preprocess)
+    assert f"size=({IMAGE_SIZE}, {IMAGE_SIZE})" in str(preprocess)

@@ -8,7 +8,13 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from videomm.training.image_data import ImageRow
-from videomm.training.views import Pictures, RandomCrops, eval_transform, load_pictures
+from videomm.training.views import (
+    IMAGE_SIZE,
+    Pictures,
+    RandomCrops,
+    eval_transform,
+    load_pictures,
+)
 
 ROWS = [ImageRow("flickr8k", str(number), "train") for number in range(6)]
 
@@ -42,7 +48,7 @@ def test_drawing_a_crop_leaves_other_random_numbers_alone() -> None:
 
 def test_whole_pictures_are_squeezed_in_order() -> None:
     images = load_pictures(Pictures(Noise(), ROWS))  # type: ignore[arg-type]
-    assert images.shape == (6, 3, 224, 224)
+    assert images.shape == (6, 3, IMAGE_SIZE, IMAGE_SIZE)
     assert images.dtype == torch.float16
     assert torch.equal(images[4], eval_transform()(Noise().read(ROWS[4])).half())
     assert images.abs().max() <= 1

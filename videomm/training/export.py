@@ -144,7 +144,7 @@ def check_export(
         visual: The trained image tower.
         tower: The trained text tower.
         texts: Texts to compare on.
-        images: Preprocessed images float32 (B, 3, 224, 224) to compare on.
+        images: Preprocessed images float32 (B, 3, H, W) to compare on.
     """
     model, _, tokenizer = load_exported(folder)
     ids = tokenizer(texts)

@@ -34,7 +34,7 @@ CHUNK = 32  # images
 class PretrainConfig:
     """Settings of image training."""
 
-    steps: int = 640
+    steps: int = 840
     batch_size: int = 256
     texts_per_image: int = 2
     lr: float = 1e-3
@@ -96,7 +96,7 @@ class PretrainData:
 
     Attributes:
         crops: The training pictures.
-        val_images: The validation pictures, float16 (N, 3, 224, 224).
+        val_images: The validation pictures, float16 (N, 3, H, W).
         logits: Another network's class logits of the training pictures, float16 (N, 1000).
         pairs: Texts of the training pictures.
         states: The text tower's states of all texts that are used, float32 (T, 384).

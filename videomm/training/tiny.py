@@ -55,7 +55,7 @@ from videomm.training.text_tower import (
 from videomm.training.views import Pictures, RandomCrops, load_pictures
 
 EMBED_DIM = 384  # the text tower's width: a text says no more in a wider space
-CROP_SIDE = 160  # a step takes half the time that 224 pixels take
+CROP_SIDE, LARGE_CROP_SIDE = 160, 224  # a step on the small ones takes half the time
 SEED = 0
 
 
@@ -65,12 +65,26 @@ class TinyConfig:
 
     Attributes:
         text: Distillation of the sentence encoder.
-        images: Training of the whole image tower from pixels.
+        images: Training of the whole image tower from pixels, on small crops.
+        large: Its end, on large crops.
         align: Training of both towers together; left out where the text tower is given.
     """
 
     text: DistillConfig = field(default_factory=DistillConfig)
     images: PretrainConfig = field(default_factory=PretrainConfig)
+    large: PretrainConfig = field(
+        default_factory=lambda: PretrainConfig(
+            steps=110,
+            batch_size=128,
+            lr=2e-4,
+            trunk_lr=4e-4,
+            trunk_start=0,
+            warmup_steps=10,
+            ema_decay=0.97,
+            measure_every=55,
+            seed=5,
+        )
+    )
     align: AlignConfig = field(default_factory=AlignConfig)
 
 
@@ -190,13 +204,17 @@ class TinyRun:
         visual = cast(nn.Module, clip.visual)
         cast(nn.Module, visual.trunk).load_state_dict(build_backbone().state_dict())
         tower = ImageTower(visual, self.text_config.width, EMBED_DIM)
-        config = self.config.images
+        map_lr_ratio = 1.0
         projection = cast(Tensor, text_tower.text_projection)
         if self.text_folder is not None:
-            config = replace(config, map_lr_ratio=0.0)
+            map_lr_ratio = 0.0
             with torch.no_grad():
                 tower.text_map.copy_(projection)
-        pretrain(tower, data, self.work / "images.pt", config)
+        small = replace(self.config.images, map_lr_ratio=map_lr_ratio)
+        pretrain(tower, data, self.work / "images.pt", small)
+        crops = RandomCrops(self.archive, self.train, LARGE_CROP_SIDE)
+        large = replace(self.config.large, map_lr_ratio=map_lr_ratio)
+        pretrain(tower, replace(data, crops=crops), self.work / "large.pt", large)
         with torch.no_grad():
             projection.copy_(tower.text_map)
         return tower
