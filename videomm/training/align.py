@@ -18,7 +18,7 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from videomm.training.distill import embed_ids, learning_rate, trim_padding
+from videomm.training.distill import embed_ids, trim_padding
 from videomm.training.losses import contrastive_loss, distillation_loss
 from videomm.training.pairs import measure
 from videomm.training.pretrain import (
@@ -30,6 +30,7 @@ from videomm.training.pretrain import (
     step_seed,
 )
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+from videomm.training.schedule import learning_rate
 from videomm.training.text_tower import pooled_states
 
 

@@ -33,8 +33,6 @@ from videomm.training.progress import report
 from videomm.training.views import Pictures, Transform
 
 BACKBONE = "efficientnet_lite0"
-POOLED_WIDTH = 1280
-NUM_CLASSES = 1000
 ORIGINAL_EPS, TIMM_EPS = 1e-3, 1e-5  # of batch norm: as trained, and as timm's default builds it
 TEACHER_SIZE = 260  # Lite2's own
 SHARD = 512  # pictures a file

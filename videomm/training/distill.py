@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from videomm.training.losses import distillation_loss
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+from videomm.training.schedule import learning_rate
 from videomm.training.text_tower import pooled_states
 
 
@@ -32,14 +33,6 @@ class DistillConfig:
     relational_weight: float = 0.2
     save_every: int = 100
     seed: int = 0
-
-
-def learning_rate(step: int, total: int, peak: float, warmup: int) -> float:
-    """Linear warm-up, then half a cosine down to zero (step counts from 0)."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def trim_padding(ids: Tensor, pad_id: int = 0) -> Tensor:

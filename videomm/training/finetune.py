@@ -28,6 +28,7 @@ from videomm.progress import progress_bar
 from videomm.tasks.classify import embed_labels
 from videomm.training.clips import Clip
 from videomm.training.progress import load_saved, save_atomic
+from videomm.training.schedule import learning_rate
 from videomm.training.splits import strata
 from videomm.types import Array
 
@@ -195,13 +196,9 @@ def _groups(model: VideoModel, config: TrainConfig) -> list[dict[str, Any]]:
 def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LambdaLR:
     """A linear warm-up, then half a cosine down to zero."""
     warmup = max(1, round(WARMUP * total))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate(step, total, 1.0, warmup)
+    )
 
 
 def _run_epoch(

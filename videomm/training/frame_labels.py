@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from videomm.config import Config
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
-from videomm.training.distill import learning_rate
 from videomm.training.progress import load_saved, save_atomic
+from videomm.training.schedule import average_decay, learning_rate, update_average
 
 IGNORED = -100  # the label of padding
 MIXED_FRAMES = (2, 12)  # mean length of a video's mixed stretches, drawn evenly in its logarithm
@@ -262,13 +262,8 @@ class _Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config.steps, config.lr, config.warmup_steps)
         self.optimizer.step()
+        update_average(self.average, self.model, average_decay(config.ema_decay, self.step))
         self.step += 1
-        # The first weights are worth little: an average of few steps forgets them sooner.
-        decay = min(config.ema_decay, self.step / (self.step + 9))
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
-            for average, parameter in pairs:
-                average.lerp_(parameter, 1 - decay)
 
     def save(self, path: Path) -> None:
         state = {

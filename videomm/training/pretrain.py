@@ -20,10 +20,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from videomm.training.backbone import run_trunk
-from videomm.training.distill import learning_rate
 from videomm.training.losses import contrastive_loss, soft_target_loss
 from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
+from videomm.training.schedule import average_decay, learning_rate, update_average
 from videomm.training.views import RandomCrops
 
 MAX_SCALE = 100.0
@@ -272,7 +272,7 @@ def pretrain(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
         optimizer.step()
-        update_average(average, tower, min(config.ema_decay, (step + 1) / (step + 10)))
+        update_average(average, tower, average_decay(config.ema_decay, step))
         if (step + 1) % config.measure_every == 0 or step + 1 == config.steps:
             scale = round(tower.scale.item(), 1)
             figures = validate(average, data)
@@ -282,10 +282,3 @@ def pretrain(
             save_atomic({**state, **rest}, checkpoint)
     tower.load_state_dict(average.state_dict())
     tower.eval()
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Exponential moving average of the parameters, in place."""
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)

@@ -1,0 +1,28 @@
+"""What changes from step to step of any training: the learning rate, and the weights' average."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+def learning_rate(step: int, total: int, peak: float, warmup: int) -> float:
+    """Linear warm-up, then half a cosine down to zero (step counts from 0)."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def average_decay(decay: float, step: int) -> float:
+    """The decay of `update_average` after a step (from 0): the first weights are soon forgotten."""
+    return min(decay, (step + 1) / (step + 10))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Exponential moving average of the parameters, in place."""
+    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
