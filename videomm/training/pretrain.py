@@ -1,7 +1,9 @@
-"""Contrastive training of the image tower, from pixels, against the text tower's states.
+"""Contrastive training of the image tower, from pixels, alone or together with the text tower.
 
-The text side is frozen but for one linear map, the text tower's projection: so few images can move
-the image tower towards the texts' space, not the texts' space itself.
+At first the text side is frozen but for one linear map, the text tower's projection: so few images
+can move the image tower towards the texts' space, not the texts' space itself. At the end both
+towers learn from each other, and a distillation loss holds the text tower where it was, on texts
+that have no picture as well, so that it keeps its open vocabulary.
 """
 
 from __future__ import annotations
@@ -15,15 +17,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from videomm.training.backbone import run_trunk
-from videomm.training.losses import contrastive_loss, soft_target_loss
+from videomm.training.distill import embed_ids, trim_padding
+from videomm.training.losses import contrastive_loss, distillation_loss, soft_target_loss
 from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 from videomm.training.schedule import average_decay, learning_rate, update_average
+from videomm.training.text_tower import pooled_states
 from videomm.training.views import RandomCrops
 
 MAX_SCALE = 100.0
@@ -32,7 +37,7 @@ CHUNK = 32  # images
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of image training."""
+    """Settings of image training; those of the text tower count only where it is trained too."""
 
     steps: int = 840
     batch_size: int = 256
@@ -41,6 +46,9 @@ class PretrainConfig:
     trunk_lr: float = 1.5e-3  # a step's share of each tensor's root mean square
     trunk_start: int = 40  # steps for the head alone, so that the trunk gets useful gradients
     map_lr_ratio: float = 1.0
+    text_lr: float = 1e-4
+    open_texts: int = 64  # further texts a step, for the distillation loss alone
+    distill_weight: float = 5.0
     warmup_steps: int = 30
     weight_decay: float = 0.05
     feature_dropout: float = 0.2  # of pooled features
@@ -90,6 +98,34 @@ class ImageTower(nn.Module):
         return F.normalize(states.float() @ self.text_map, dim=-1)
 
 
+class TowerPair(nn.Module):
+    """What is trained, as one module, so that it is saved and averaged together.
+
+    Args:
+        image: The image tower.
+        text: The text tower; None where its states are given and stay as they are.
+    """
+
+    def __init__(self, image: ImageTower, text: TextTransformer | None = None) -> None:
+        super().__init__()
+        self.image = image
+        self.text = text
+
+    def text_states(self, data: PretrainData, rows: Tensor) -> Tensor:
+        """States (N, 384) of rows (N,) of the text table."""
+        if self.text is None:
+            return data.states[rows]
+        return states_by_length(self.text, data.ids[rows])
+
+
+def states_by_length(tower: TextTransformer, ids: Tensor, chunk: int = 128) -> Tensor:
+    """Text states (N, width) in order, computed in chunks of like length, so that a long caption
+    does not pad all the others."""
+    order = torch.argsort((ids != tower.pad_id).sum(1))
+    parts = [pooled_states(tower, trim_padding(ids[rows])) for rows in order.split(chunk)]
+    return torch.cat(parts)[torch.argsort(order)]
+
+
 @dataclass(frozen=True)
 class PretrainData:
     """Everything image training reads.
@@ -99,7 +135,10 @@ class PretrainData:
         val_images: The validation pictures, float16 (N, 3, H, W).
         logits: Another network's class logits of the training pictures, float16 (N, 1000).
         pairs: Texts of the training pictures.
-        states: The text tower's states of all texts that are used, float32 (T, 384).
+        ids: Token ids of all texts (T, L).
+        states: The text tower's states of all texts that are used, as it was before, float32
+            (T, 384).
+        open_rows: Which texts, with a picture or without, the text tower is held to.
         classes: States of the class names, float32 (1000, 384).
         label_sets: Labels of the training pictures, to be told apart within their set.
         validation: Questions about the validation pictures.
@@ -109,7 +148,9 @@ class PretrainData:
     val_images: Tensor
     logits: npt.NDArray[np.float16]
     pairs: Pairs
+    ids: Tensor
     states: Tensor
+    open_rows: Tensor
     classes: Tensor
     label_sets: Sequence[LabelSet]
     validation: ValidationSet
@@ -128,22 +169,34 @@ def embed_images(tower: ImageTower, images: Tensor) -> Tensor:
     return torch.cat([tower.head(tower.pool(part)) for part in images.split(256)])
 
 
-def validate(tower: ImageTower, data: PretrainData) -> dict[str, float]:
+def validate(pair: TowerPair, data: PretrainData) -> dict[str, float]:
     """The validation figures."""
+    states = data.states
+    if pair.text is not None:
+        prompts = [rows.flatten() for _, _, rows in data.validation.labels.values()]
+        used = torch.cat([data.validation.caption_rows.flatten(), *prompts]).unique()
+        states = torch.zeros_like(states)
+        states[used] = embed_ids(pair.text, data.ids[used])
     with torch.no_grad():
-        texts = tower.map_text(data.states)
-    return measure(embed_images(tower, data.val_images), texts, data.validation)
+        texts = pair.image.map_text(states)
+    return measure(embed_images(pair.image, data.val_images), texts, data.validation)
 
 
-def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str, object]]:
-    """Head, text map and scales, and the trunk.
+def parameter_groups(pair: TowerPair, config: PretrainConfig) -> list[dict[str, object]]:
+    """Head, text map and scales, the trunk, and the text tower but for its token table, which rare
+    words live in.
 
     The sizes of the trunk's tensors differ by a factor of a hundred. Adam moves every weight by
     about its learning rate, so each tensor has a rate of its own size.
     """
+    tower = pair.image
     trunk = list(tower.visual.trunk.parameters())  # type: ignore[union-attr]
     head = list(tower.visual.head.parameters())  # type: ignore[union-attr]
     scales = [tower.log_scale, tower.log_soft_scale]
+    text: list[nn.Parameter] = []
+    if pair.text is not None:
+        left_out = ("token_embedding.weight", "text_projection")  # the map is the projection
+        text = [p for name, p in pair.text.named_parameters() if name not in left_out]
 
     def group(
         parameters: list[nn.Parameter], peak: float, decay: float = 0.0, first_step: int = 0
@@ -156,6 +209,7 @@ def parameter_groups(tower: ImageTower, config: PretrainConfig) -> list[dict[str
         group([p for p in head if p.ndim <= 1], config.lr),
         group([tower.text_map], config.lr * config.map_lr_ratio),
         group(scales, config.lr),
+        group(text, config.text_lr, 0.01),
         *(group([p], config.trunk_lr * size_of(p), first_step=config.trunk_start) for p in trunk),
     ]
 
@@ -189,7 +243,7 @@ def draw_crops(
 
 
 def batch_loss(
-    tower: ImageTower,
+    pair: TowerPair,
     data: PretrainData,
     config: PretrainConfig,
     rows: Tensor,
@@ -197,62 +251,55 @@ def batch_loss(
     generator: torch.Generator,
 ) -> Tensor:
     """The loss of one step on a batch of `draw_crops`."""
+    tower = pair.image
     pooled = drop_features(tower.pool(crops), config.feature_dropout, generator)
     image = tower.head(pooled)
     texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
-    loss = contrastive_loss(image, tower.map_text(data.states[texts]), positives, tower.scale)
-    if config.soft_weight:
-        target = torch.from_numpy(data.logits[rows.numpy()]).float().softmax(1)
-        soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
-        soft = soft_target_loss(image, tower.map_text(data.classes), target, soft_scale)
-        loss = loss + config.soft_weight * soft
-    if config.label_weight:
-        loss = loss + config.label_weight * label_loss(tower, data, image, rows)
+    prompts = [one_prompt(labels, generator) for labels in data.label_sets]
+    extra = torch.randint(len(data.open_rows), (config.open_texts,), generator=generator)
+    parts = [texts, *prompts, data.open_rows[extra]]
+    needed, place = torch.cat(parts).unique(return_inverse=True)
+    states = pair.text_states(data, needed)
+    embedded = tower.map_text(states)[place].split([len(part) for part in parts])
+    loss = contrastive_loss(image, embedded[0], positives, tower.scale)
+    target = torch.from_numpy(data.logits[rows.numpy()]).float().softmax(1)
+    soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
+    soft = soft_target_loss(image, tower.map_text(data.classes), target, soft_scale)
+    loss = loss + config.soft_weight * soft
+    for labels, names in zip(data.label_sets, embedded[1:-1], strict=True):
+        classes = labels.classes[rows]
+        known = classes >= 0
+        logits = tower.scale * image[known] @ names.T
+        entropy = F.cross_entropy(logits, classes[known], reduction="sum") / len(rows)
+        loss = loss + config.label_weight * entropy
+    if pair.text is not None:
+        loss = loss + config.distill_weight * distillation_loss(states, data.states[needed])
     return loss
 
 
-def label_loss(tower: ImageTower, data: PretrainData, image: Tensor, rows: Tensor) -> Tensor:
-    """Cross-entropy among all labels of a set, as zero-shot classification asks it.
+def one_prompt(labels: LabelSet, generator: torch.Generator) -> Tensor:
+    """Text rows of all labels of a set in one of the prompts: as zero-shot classification asks."""
+    return labels.rows[:, int(torch.randint(labels.rows.shape[1], (1,), generator=generator))]
+
+
+def pretrain(pair: TowerPair, data: PretrainData, checkpoint: Path, config: PretrainConfig) -> None:
+    """Train in place; the towers end as the moving average of their weights.
 
     Args:
-        tower: Maps the labels' texts.
-        data: Holds the label sets.
-        image: Embeddings of the batch (B, D), L2-normalised.
-        rows: The batch's image numbers (B,).
-
-    Returns:
-        The sum over all labelled images of the batch, divided by the size of the batch.
-    """
-    total = image.new_zeros(())
-    for labels in data.label_sets:
-        classes = labels.classes[rows]
-        known = classes >= 0
-        texts = F.normalize(tower.map_text(data.states[labels.rows]).mean(1), dim=-1)
-        logits = tower.scale * image[known] @ texts.T
-        total = total + F.cross_entropy(logits, classes[known], reduction="sum")
-    return total / len(rows)
-
-
-def pretrain(
-    tower: ImageTower, data: PretrainData, checkpoint: Path, config: PretrainConfig
-) -> None:
-    """Train the tower in place; it ends as the moving average of its weights.
-
-    Args:
-        tower: Starts from the backbone, or from an earlier stage.
+        pair: Starts from the backbone, or from an earlier stage.
         data: Inputs and texts.
         checkpoint: Written at every measurement; a run that finds it goes on from there.
         config: Settings.
     """
     seed_everything(config.seed)
-    optimizer = torch.optim.AdamW(parameter_groups(tower, config), lr=config.lr)
-    trained = [p for p in tower.parameters() if p.requires_grad]
-    average = copy.deepcopy(tower)
+    optimizer = torch.optim.AdamW(parameter_groups(pair, config), lr=config.lr)
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    average = copy.deepcopy(pair)
     start = 0
     if checkpoint.exists():
         saved = load_saved(checkpoint)
         start = int(saved["step"])
-        tower.load_state_dict(saved["tower"])
+        pair.load_state_dict(saved["pair"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
     generator = torch.Generator()
@@ -265,20 +312,21 @@ def pretrain(
             total = config.steps - group["first_step"]
             rate = learning_rate(since, total, group["peak"], config.warmup_steps)
             group["lr"] = rate if since >= 0 else 0.0
-        tower.eval()  # batch norm keeps the statistics of the many pictures it was trained on
-        tower.visual.head.train()  # type: ignore[union-attr]
-        loss = batch_loss(tower, data, config, rows, crops, generator)
+        pair.train()
+        pair.image.eval()  # batch norm keeps the statistics of the many pictures it was trained on
+        pair.image.visual.head.train()  # type: ignore[union-attr]
+        loss = batch_loss(pair, data, config, rows, crops, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 5.0)
         optimizer.step()
-        update_average(average, tower, average_decay(config.ema_decay, step))
+        update_average(average, pair, average_decay(config.ema_decay, step))
         if (step + 1) % config.measure_every == 0 or step + 1 == config.steps:
-            scale = round(tower.scale.item(), 1)
+            scale = round(pair.image.scale.item(), 1)
             figures = validate(average, data)
             report("pretrain", step=step + 1, loss=loss.item(), scale=scale, val=figures)
-            state = {"tower": tower.state_dict(), "average": average.state_dict()}
+            state = {"pair": pair.state_dict(), "average": average.state_dict()}
             rest = {"optimizer": optimizer.state_dict(), "step": step + 1}
             save_atomic({**state, **rest}, checkpoint)
-    tower.load_state_dict(average.state_dict())
-    tower.eval()
+    pair.load_state_dict(average.state_dict())
+    pair.eval()

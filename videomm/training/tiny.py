@@ -24,7 +24,6 @@ from open_clip.transformer import TextTransformer
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from videomm.training.align import AlignConfig, AlignData, TowerPair, align
 from videomm.training.backbone import build_backbone, cache_logits
 from videomm.training.distill import DistillConfig, distill, embed_ids, fidelity
 from videomm.training.export import WEIGHTS_FILE, build_clip, check_export, export
@@ -39,7 +38,13 @@ from videomm.training.pairs import (
     class_rows,
     texts_of,
 )
-from videomm.training.pretrain import ImageTower, PretrainConfig, PretrainData, pretrain
+from videomm.training.pretrain import (
+    ImageTower,
+    PretrainConfig,
+    PretrainData,
+    TowerPair,
+    pretrain,
+)
 from videomm.training.progress import keep_freed_memory, report, seed_everything
 from videomm.training.teacher import cache_teacher, load_teacher
 from videomm.training.text_data import TextCorpus, build_corpus
@@ -56,6 +61,7 @@ from videomm.training.views import Pictures, RandomCrops, load_pictures
 
 EMBED_DIM = 384  # the text tower's width: a text says no more in a wider space
 CROP_SIDE, LARGE_CROP_SIDE = 160, 224  # a step on the small ones takes half the time
+OPEN_TEXTS = 20_000  # that the text tower is held to while it is trained together with the other
 SEED = 0
 
 
@@ -66,26 +72,24 @@ class TinyConfig:
     Attributes:
         text: Distillation of the sentence encoder.
         images: Training of the whole image tower from pixels, on small crops.
-        large: Its end, on large crops.
-        align: Training of both towers together; left out where the text tower is given.
+        towers: Training of both towers together, on large crops.
     """
 
     text: DistillConfig = field(default_factory=DistillConfig)
     images: PretrainConfig = field(default_factory=PretrainConfig)
-    large: PretrainConfig = field(
+    towers: PretrainConfig = field(
         default_factory=lambda: PretrainConfig(
-            steps=110,
+            steps=280,
             batch_size=128,
             lr=2e-4,
             trunk_lr=4e-4,
             trunk_start=0,
             warmup_steps=10,
-            ema_decay=0.97,
-            measure_every=55,
+            ema_decay=0.98,
+            measure_every=70,
             seed=5,
         )
     )
-    align: AlignConfig = field(default_factory=AlignConfig)
 
 
 def load_text_tower(folder: Path, config: TextTowerConfig) -> TextTransformer:
@@ -169,52 +173,49 @@ class TinyRun:
     def pretrain_data(self, text_tower: TextTransformer) -> PretrainData:
         """The pictures, another network's view of them, and the states of all their texts."""
         table = TextTable(self.corpus.all_texts)
-        states = self.embed_used(text_tower, table)
+        pairs, label_sets = build_pairs(self.train, table), build_label_sets(self.train, table)
+        validation = build_validation(self.val, table)
+        number = len(self.corpus.train)
+        open_rows = torch.randperm(number, generator=torch.Generator().manual_seed(SEED))
+        open_rows = open_rows[:OPEN_TEXTS]
+        used = [torch.tensor(rows) for rows in pairs.text_rows + class_rows(self.data, table)]
+        used += [labels.rows.flatten() for labels in label_sets]
+        used += [prompts.flatten() for _, _, prompts in validation.labels.values()]
+        used += [validation.caption_rows.flatten(), open_rows]
+        rows = torch.cat(used).unique()
+        states = torch.zeros(len(self.ids), self.text_config.width)
+        states[rows] = embed_ids(text_tower, self.ids[rows])
         return PretrainData(
             crops=RandomCrops(self.archive, self.train, CROP_SIDE),
             val_images=load_pictures(Pictures(self.archive, self.val)),
             logits=cache_logits(self.archive, self.train, self.work / "logits"),
-            pairs=build_pairs(self.train, table),
+            pairs=pairs,
+            ids=self.ids,
             states=states,
+            open_rows=open_rows,
             classes=class_embeddings(self.data, table, states),
-            label_sets=build_label_sets(self.train, table),
-            validation=build_validation(self.val, table),
+            label_sets=label_sets,
+            validation=validation,
         )
 
-    def embed_used(self, text_tower: TextTransformer, table: TextTable) -> Tensor:
-        """States of the texts that image training reads, float32 (T, 384); the others are 0."""
-        validation = build_validation(self.val, table)
-        rows = [torch.tensor(part) for part in build_pairs(self.train, table).text_rows]
-        rows += [labels.rows.flatten() for labels in build_label_sets(self.train, table)]
-        rows += [validation.caption_rows.flatten()]
-        rows += [prompts.flatten() for _, _, prompts in validation.labels.values()]
-        rows += [torch.tensor(part) for part in class_rows(self.data, table)]
-        used = torch.cat(rows).unique()
-        states = torch.zeros(len(self.ids), self.text_config.width)
-        states[used] = embed_ids(text_tower, self.ids[used])
-        return states
-
-    def train_images(self, text_tower: TextTransformer, data: PretrainData) -> ImageTower:
-        """The whole image tower from pixels, against the text tower as it is.
-
-        The text tower's projection is trained with it, unless the tower is given.
-        """
+    def train_images(self, text_tower: TextTransformer) -> ImageTower:
+        """The whole image tower from pixels, first against the text tower as it is, then both."""
+        data = self.pretrain_data(text_tower)
         seed_everything(SEED)
         clip = build_clip(EMBED_DIM, self.text_config)
         visual = cast(nn.Module, clip.visual)
         cast(nn.Module, visual.trunk).load_state_dict(build_backbone().state_dict())
         tower = ImageTower(visual, self.text_config.width, EMBED_DIM)
-        map_lr_ratio = 1.0
+        small = self.config.images
         projection = cast(Tensor, text_tower.text_projection)
-        if self.text_folder is not None:
-            map_lr_ratio = 0.0
+        if self.text_folder is not None:  # its projection has been trained with pictures
+            small = replace(small, map_lr_ratio=0.0)
             with torch.no_grad():
                 tower.text_map.copy_(projection)
-        small = replace(self.config.images, map_lr_ratio=map_lr_ratio)
-        pretrain(tower, data, self.work / "images.pt", small)
+        pretrain(TowerPair(tower), data, self.work / "images.pt", small)
         crops = RandomCrops(self.archive, self.train, LARGE_CROP_SIDE)
-        large = replace(self.config.large, map_lr_ratio=map_lr_ratio)
-        pretrain(tower, replace(data, crops=crops), self.work / "large.pt", large)
+        pair = TowerPair(tower, text_tower)
+        pretrain(pair, replace(data, crops=crops), self.work / "towers.pt", self.config.towers)
         with torch.no_grad():
             projection.copy_(tower.text_map)
         return tower
@@ -241,16 +242,12 @@ class TinyRun:
         """All stages."""
         if self.text_folder is not None:
             text_tower = load_text_tower(self.text_folder, self.text_config)
-            images = self.train_images(text_tower, self.pretrain_data(text_tower))
+            images = self.train_images(text_tower)
         else:
             teacher = self.embed_teacher()
             text_tower = self.distill_text(teacher)
-            data = self.pretrain_data(text_tower)
-            images = self.train_images(text_tower, data)
-            aligned = AlignData(data, self.ids, teacher, len(self.corpus.train))
-            pair = TowerPair(text_tower, images)
-            align(pair, aligned, self.work / "align.pt", self.config.align)
-            self.report_fidelity("align", text_tower, teacher)
+            images = self.train_images(text_tower)
+            self.report_fidelity("towers", text_tower, teacher)
         self.write(out, text_tower, images)
 
 
