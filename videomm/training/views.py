@@ -20,6 +20,8 @@ IMAGE_SIZE = 256
 MEAN = STD = (0.5, 0.5, 0.5)  # pixels in [-1, 1]
 # All of a picture is seen, if a little squeezed: half of a wide frame is lost to a middle square.
 RESIZE_MODE = "squash"
+# Width to height of random crops: most pictures are 4:3 or 3:4, videos are 16:9.
+ASPECTS = (0.75, 2.0)
 
 Transform = Callable[[Image.Image], Tensor]
 
@@ -34,10 +36,11 @@ def eval_transform() -> Transform:
 
 def random_transform(size: int) -> Transform:
     """A random crop with changed colours: RGB image to float32 (3, size, size) in [-1, 1]."""
+    bicubic = transforms.InterpolationMode.BICUBIC
     augment = transforms.Compose(
         [
             transforms.RandomResizedCrop(
-                size, scale=(0.35, 1.0), interpolation=transforms.InterpolationMode.BICUBIC
+                size, scale=(0.35, 1.0), ratio=ASPECTS, interpolation=bicubic
             ),
             transforms.RandomHorizontalFlip(),
             transforms.RandomApply([transforms.ColorJitter(0.3, 0.3, 0.3, 0.03)], p=0.7),
