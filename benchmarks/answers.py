@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.special import softmax
 
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline, load
@@ -260,7 +261,7 @@ def measure_colours(data: Path, scorer: PhraseScorer, usual: Array) -> dict[str,
     """
     pattern = rf"\b({'|'.join(COLOURS)}|gray) ({COLOURED})\b(?! and)"
     archive, encoder = ImageArchive(data), scorer.model.encoder
-    logits, pixels, truth = [], [], []
+    scores, pixels, truth = [], [], []
     for row in (row for row in load_rows(data, "flickr8k") if row.split == "val"):
         named: dict[str, list[str]] = {}
         for caption in row.captions:
@@ -273,14 +274,19 @@ def measure_colours(data: Path, scorer: PhraseScorer, usual: Array) -> dict[str,
             picture.save(file, "JPEG", quality=80)
             frame = encoder.encode_frames(np.asarray(picture)[None]) - usual
             phrases = scorer.vectors([f"{colour} {noun}" for colour in COLOURS])
-            logits.append(encoder.logit_scale * (frame @ phrases.T)[0])
+            scores.append(encoder.logit_scale * (frame @ phrases.T)[0])
             pixels.append(standing_out([file.getvalue()]))
             truth.append(COLOURS.index(colours[0]))
-    by_encoder, by_pixels = np.stack(logits), np.stack(pixels)
+    by_encoder, by_pixels = np.stack(scores), np.stack(pixels)
     figures: dict[str, Any] = {"colours, pictures": len(truth)}
     for weight in (0.0, 0.5, 1.0, 2.0):
-        right = (by_encoder + weight * by_pixels).argmax(1) == truth
-        figures[f"colours told, pixels weighing {weight}, %"] = round(100 * float(right.mean()), 1)
+        logits = by_encoder + weight * by_pixels
+        share = softmax(logits, axis=1)[np.arange(len(truth)), truth]
+        right = float((logits.argmax(1) == truth).mean())
+        figures[f"colours, pixels weighing {weight}"] = {
+            "right, %": round(100 * right, 1),
+            "mean log-likelihood": round(float(np.log(share).mean()), 3),
+        }
     return figures
 
 

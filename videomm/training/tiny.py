@@ -79,7 +79,7 @@ class TinyConfig:
     images: PretrainConfig = field(default_factory=PretrainConfig)
     towers: PretrainConfig = field(
         default_factory=lambda: PretrainConfig(
-            steps=280,
+            steps=350,
             batch_size=128,
             lr=2e-4,
             trunk_lr=4e-4,
