@@ -12,6 +12,7 @@ ROWS = [
     ["types", "config", "progress"],
     ["sampling"],
     ["video"],
+    ["preprocess", "towers"],
     ["encoder"],
     ["timeline"],
     ["cache"],

@@ -1,4 +1,7 @@
-"""The image and text towers that share one space. The only module that knows open_clip."""
+"""The image and text towers that share one space. The only module that knows open_clip.
+
+open_clip takes seconds to import, so it is imported for the models that need it.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.transform import (
-    MaybeConvertMode,
-    PreprocessCfg,
-    ResizeKeepRatio,
-    image_transform_v2,
-)
-from PIL import Image
 from torch import nn
-from torchvision.transforms import (
-    Compose,
-    InterpolationMode,
-    Normalize,
-    Resize,
-    ToTensor,
-    v2,
-)
 
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
+from videomm.preprocess import Preprocessing
+from videomm.towers.folder import Towers, is_known
+from videomm.towers.text import Tokenize
 from videomm.types import Array
 
 TINY_DIR = Path(__file__).parent / "weights" / "tiny"
@@ -46,10 +36,11 @@ class FrameEncoder:
     """Frames and texts to unit vectors of one space.
 
     Args:
-        model: an open_clip model with `encode_image`, `encode_text` and `visual.preprocess_cfg`.
+        model: an open_clip model, or one with its `encode_image`, `encode_text`, `logit_scale`
+            and `visual.preprocess_cfg`.
         name: what results call this encoder.
         device: where it runs.
-        tokenizer_name: what `open_clip.get_tokenizer` loads when the first text comes.
+        load_tokenizer: called when the first text comes; its result turns texts into token ids.
 
     Attributes:
         dim: D, the width of the shared space.
@@ -63,19 +54,18 @@ class FrameEncoder:
         model: nn.Module,
         name: str,
         device: str | torch.device = "cpu",
-        tokenizer_name: str | None = None,
+        load_tokenizer: Callable[[], Tokenize] | None = None,
     ) -> None:
         self.name = name
         self.device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self.device)
         self._model.visual.to(memory_format=torch.channels_last)
-        self._tokenizer_name = tokenizer_name
-        self._tokenizer: Any = None
+        self._load_tokenizer = load_tokenizer
+        self._tokenize: Tokenize | None = None
         self._known_texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Array] = {}
         preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
-        size = preprocess["size"]
-        self.image_size = (size, size) if isinstance(size, int) else (size[0], size[1])
-        self._resize, self._normalize = _tensor_transform(preprocess)
+        self._preprocessing = Preprocessing(preprocess)
+        self.image_size = self._preprocessing.size
         self.logit_scale = float(model.logit_scale.exp())  # type: ignore[operator]
         bias = getattr(model, "logit_bias", None)
         self.logit_bias = None if bias is None else float(bias)
@@ -91,8 +81,6 @@ class FrameEncoder:
     def preprocess(self, pixels: Array) -> torch.Tensor:
         """What the model's own PIL transform gives, computed on a batch of tensors.
 
-        Resize with antialias, clamp, round to uint8, crop, scale to [0, 1], normalise.
-
         Args:
             pixels: uint8 (N, H, W, 3) RGB.
 
@@ -104,9 +92,7 @@ class FrameEncoder:
                 f"frames must be uint8 of shape (N, H, W, 3), got {pixels.dtype} {pixels.shape}"
             )
         batch = torch.from_numpy(np.array(pixels)).to(self.device).permute(0, 3, 1, 2)
-        small: torch.Tensor = self._resize(batch)
-        scaled: torch.Tensor = self._normalize(small.float().div_(255.0))
-        return scaled.contiguous(memory_format=torch.channels_last)
+        return self._preprocessing(batch).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def encode_frames(self, pixels: Array, batch_size: int = 32) -> Array:
@@ -158,7 +144,7 @@ class FrameEncoder:
         if request in self._known_texts:
             return self._known_texts[request]
         prompts = [item.replace("{}", text) for text in texts for item in templates]
-        tokens = self._tokenize(prompts).to(self.device)
+        tokens = self._tokens(prompts).to(self.device)
         parts = [
             _unit(self._model.encode_text(chunk))  # type: ignore[operator]
             for chunk in tokens.split(batch_size)
@@ -171,19 +157,18 @@ class FrameEncoder:
         self._known_texts[request] = embedded
         return embedded
 
-    def _tokenize(self, prompts: list[str]) -> torch.Tensor:
-        if self._tokenizer is None:
-            if self._tokenizer_name is None:
+    def _tokens(self, prompts: list[str]) -> torch.Tensor:
+        if self._tokenize is None:
+            if self._load_tokenizer is None:
                 raise ModelNotAvailableError(f"{self.name} was made without a tokenizer")
             try:
-                self._tokenizer = open_clip.get_tokenizer(self._tokenizer_name)
+                self._tokenize = self._load_tokenizer()
             except Exception as error:
                 raise ModelNotAvailableError(
                     f"the tokenizer of {self.name} cannot be loaded: {_first_line(error)}; "
                     "connect once so that it is downloaded, or use --model tiny"
                 ) from error
-        tokens: torch.Tensor = self._tokenizer(prompts)
-        return tokens
+        return self._tokenize(prompts)
 
 
 def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> FrameEncoder:
@@ -198,9 +183,20 @@ def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> Fram
         ModelNotAvailableError: the name is unknown or its weights cannot be had; random weights
             never stand in for them.
     """
-    arch, tag, tokenizer = _resolve(name)
+    folder = _folder(name)
+    model: nn.Module
+    load_tokenizer: Callable[[], Tokenize]
     try:
-        model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True)
+        if folder is not None and is_known(folder):
+            model = Towers(folder, torch.device(device))
+            load_tokenizer = model.load_tokenizer
+        else:
+            import open_clip
+
+            # Absolute, since a transformers text tower resolves its own files against it.
+            arch, tag = _arch(name) if folder is None else (f"local-dir:{folder.resolve()}", None)
+            model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True)
+            load_tokenizer = partial(open_clip.get_tokenizer, arch)
     except ModelNotAvailableError:
         raise
     except Exception as error:
@@ -213,116 +209,49 @@ def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> Fram
             f"the weights of {name!r} cannot be loaded here: {_first_line(error)}; connect once "
             "so that they are downloaded, give a folder as local-dir:PATH, or use --model tiny"
         ) from error
-    return FrameEncoder(model, name, device, tokenizer)
+    return FrameEncoder(model, name, device, load_tokenizer)
 
 
 def list_encoders() -> list[str]:
     """Names that `load_encoder` knows: `tiny`, then every `ARCH/TAG` of open_clip."""
+    import open_clip
+
     return ["tiny", *(f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained())]
 
 
-def _resolve(name: str) -> tuple[str, str | None, str]:
-    """Turn a name into open_clip's (model name, tag, tokenizer name)."""
+def _folder(name: str) -> Path | None:
+    """The folder that a name stands for; None where it names no folder."""
     if name == "tiny":
-        return _local_dir(TINY_DIR, name)
+        folder = TINY_DIR
+    elif name.startswith("local-dir:"):
+        folder = Path(name.removeprefix("local-dir:"))
+    elif not name.startswith("hf-hub:") and Path(name).is_dir():
+        folder = Path(name)
+    else:
+        return None
+    if not (folder / "open_clip_config.json").is_file():
+        raise ModelNotAvailableError(
+            f"{name}: no open_clip_config.json in {folder}; a local encoder is a folder with "
+            "open_clip_config.json, open_clip_model.safetensors and its tokenizer"
+        )
+    return folder
+
+
+def _arch(name: str) -> tuple[str, str | None]:
+    """Turn a name into open_clip's model name, which its tokenizer goes by as well, and tag."""
+    import open_clip
+
     if name.startswith("hf-hub:"):
-        return name, None, name
-    if name.startswith("local-dir:"):
-        return _local_dir(Path(name.removeprefix("local-dir:")), name)
-    if Path(name).is_dir():
-        return _local_dir(Path(name), name)
+        return name, None
     arch, _, tag = name.partition("/")
     if tag and (arch, tag) in open_clip.list_pretrained():
-        return arch, tag, arch
+        return arch, tag
     near = get_close_matches(name, list_encoders(), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise ModelNotAvailableError(
         f"unknown model {name!r}: allowed are tiny, ARCH/TAG, hf-hub:ORG/NAME and local-dir:PATH"
         f"{hint} (videomm models lists them)"
     )
-
-
-def _local_dir(folder: Path, name: str) -> tuple[str, None, str]:
-    if not (folder / "open_clip_config.json").is_file():
-        raise ModelNotAvailableError(
-            f"{name}: no open_clip_config.json in {folder}; a local encoder is a folder with "
-            "open_clip_config.json, open_clip_model.safetensors and its tokenizer"
-        )
-    # Absolute, since a transformers text tower resolves its own files against it.
-    resolved = f"local-dir:{folder.resolve()}"
-    return resolved, None, resolved
-
-
-def _tensor_transform(preprocess: dict[str, Any]) -> tuple[Compose, Normalize]:
-    """Split open_clip's evaluation transform into geometry on uint8 tensors and normalisation.
-
-    torchvision's v2 resize works on uint8 tensors as PIL does on pictures: antialiased, clamped
-    and rounded. The other steps of open_clip's own transform take tensors unchanged.
-    """
-    config = PreprocessCfg(**preprocess)
-    *steps, normalize = image_transform_v2(config, is_train=False).transforms
-    geometry = [
-        _tensor_resize(step) if isinstance(step, (Resize, ResizeKeepRatio)) else step
-        for step in steps
-        if not isinstance(step, (MaybeConvertMode, ToTensor))
-    ]
-    if not isinstance(normalize, Normalize) or len(steps) - len(geometry) != 2:
-        raise InstallationError(
-            "this version of open_clip builds its image transform in an unknown way: "
-            f"{[type(step).__name__ for step in steps]}; install open_clip_torch 3.3"
-        )
-    return Compose(geometry), normalize
-
-
-def _tensor_resize(step: Resize | ResizeKeepRatio) -> Callable[[torch.Tensor], torch.Tensor]:
-    def size_of(have: tuple[int, int]) -> tuple[int, int]:
-        if isinstance(step, Resize):
-            if not isinstance(step.size, int) and len(step.size) == 2:
-                return step.size[0], step.size[1]
-            short = step.size if isinstance(step.size, int) else step.size[0]
-            # As torchvision: the longer side is cut off, not rounded.
-            return (
-                (short, int(short * have[1] / have[0]))
-                if have[0] <= have[1]
-                else (int(short * have[0] / have[1]), short)
-            )
-        ratios = [one / want for one, want in zip(have, step.size, strict=True)]
-        ratio = max(ratios) if step.longest else min(ratios)
-        return round(have[0] / ratio), round(have[1] / ratio)
-
-    def resize(images: torch.Tensor) -> torch.Tensor:
-        have = (images.shape[-2], images.shape[-1])
-        size = size_of(have)
-        if _pillow_goes_down_first(have, size, step.interpolation):
-            images = v2.functional.resize(
-                images, [size[0], have[1]], step.interpolation, antialias=True
-            )
-        return v2.functional.resize(images, list(size), step.interpolation, antialias=True)
-
-    return resize
-
-
-@lru_cache(maxsize=256)
-def _pillow_goes_down_first(
-    have: tuple[int, int], size: tuple[int, int], interpolation: InterpolationMode
-) -> bool:
-    """Whether Pillow resizes columns before rows here: it rounds in between, so the order shows.
-
-    Versions of Pillow differ in when they do, so it is asked with a picture of that shape.
-    """
-    if have[0] == size[0] or have[1] == size[1]:
-        return False
-    noise = torch.randint(256, (3, *have), dtype=torch.uint8, generator=torch.Generator())
-
-    def resized(picture: Any, size: tuple[int, int]) -> Any:
-        return v2.functional.resize(picture, list(size), interpolation, antialias=True)
-
-    picture = Image.fromarray(noise.permute(1, 2, 0).numpy())
-    expected = torch.from_numpy(np.array(resized(picture, size))).permute(2, 0, 1)
-    across_first = resized(noise, size)
-    down_first = resized(resized(noise, (size[0], have[1])), size)
-    wrong = [int((found != expected).sum()) for found in (across_first, down_first)]
-    return wrong[1] < wrong[0]
 
 
 def _fingerprint(visual: nn.Module, preprocess: dict[str, Any]) -> str:

@@ -1,8 +1,10 @@
+import ast
 import subprocess
 import sys
 
 import pytest
 
+from videomm.cli.demo import CLIP
 from videomm.types import clock
 
 COMMANDS = ["classify", "summarize", "ask", "embed", "models", "doctor", "cache", "demo"]
@@ -30,6 +32,23 @@ def test_help_never_imports_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_classify_imports_none_of_the_packages_that_take_seconds():
+    code = (
+        "import sys\n"
+        "sys.argv = ['videomm', 'classify', sys.argv[1], '--labels', 'a cat,a dog', '--no-cache']\n"
+        "from videomm.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(sorted(name for name in sys.modules if '.' not in name))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, CLIP], capture_output=True, text=True)
+    assert "a cat" in done.stdout, done.stderr
+    imported = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert "torch" in imported
+    slow = {"open_clip", "timm", "transformers", "torchvision", "sklearn", "scipy", "matplotlib"}
+    assert not imported & (slow | {"sympy", "ftfy", "huggingface_hub"})
 
 
 def test_version(videomm):

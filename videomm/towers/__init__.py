@@ -1,0 +1,1 @@
+"""Towers of the embedded model's kind: plain modules that load and run quickly."""
