@@ -192,15 +192,22 @@ def load_decoder(folder: str | os.PathLike[str], encoder: FrameEncoder) -> Descr
             )
         decoder = TextDecoder(DecoderConfig.from_dict(config["decoder"]))
         decoder.load_state_dict(load_file(path / DECODER_WEIGHTS))
+        tokenizer = Tokenizer.from_file(str(path / DECODER_TOKENIZER))
+        if tokenizer.get_vocab_size() != decoder.config.vocab_size:
+            raise ValueError(
+                f"{DECODER_TOKENIZER} has {tokenizer.get_vocab_size()} tokens, the decoder "
+                f"{decoder.config.vocab_size}"
+            )
         return Describer(
             decoder=decoder.to(encoder.device).eval(),
-            # Not from_file: its errors are bare Exceptions.
-            tokenizer=Tokenizer.from_str((path / DECODER_TOKENIZER).read_text(encoding="utf-8")),
+            tokenizer=tokenizer,
             generation=GenerationConfig.from_dict(config["generation"]),
             threshold=float(config["threshold"]),
             encoder_fingerprint=config["encoder_fingerprint"],
         )
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except ModelNotAvailableError:
+        raise
+    except Exception as error:  # tokenizers raises nothing narrower
         raise ModelNotAvailableError(
             f"the decoder in {path} is not whole: {str(error).splitlines()[0][:200]}"
         ) from error

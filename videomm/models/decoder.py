@@ -230,12 +230,7 @@ class _Block(nn.Module):
         self.context = nn.Linear(width, 2 * width)
         self.cross_out = nn.Linear(width, width)
         self.norm3 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden),
-            nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(hidden, width),
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.dropout = nn.Dropout(config.dropout)
 
     def context_keys(self, context: Tensor) -> KeysValues:
