@@ -26,7 +26,7 @@ class GenerationConfig(Config):
     """
 
     beams: int = 4
-    length_penalty: float = 0.8
+    length_penalty: float = 0.3
     max_tokens: int = 24
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ from videomm.training.progress import (
 from videomm.training.schedule import average_decay, learning_rate, update_average
 from videomm.training.spatial import Places, cache_spatial
 
-PENALTIES = (0.6, 0.8, 1.0, 1.2)
+PENALTIES = (0.0, 0.3, 0.6, 0.9)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class DescribeConfig:
         seed: Of everything.
     """
 
-    steps: int = 2400
+    steps: int = 1600
     batch_size: int = 32
     views: int = 3
     min_count: int = 3
