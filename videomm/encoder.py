@@ -22,6 +22,7 @@ from torch import nn
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
 from videomm.preprocess import Preprocessing
 from videomm.towers.folder import Towers, is_known
+from videomm.towers.image import LiteTower
 from videomm.towers.text import Tokenize
 from videomm.types import Array
 
@@ -130,22 +131,17 @@ class FrameEncoder:
             float32 (N, P, C): P places row by row, 64 of 320 channels for `tiny`.
 
         Raises:
-            InvalidInputError: the image tower has no such map to ask for (it is not timm's).
+            InvalidInputError: the image tower is not of the embedded model's kind.
         """
-        trunk: Any = getattr(self._model.visual, "trunk", None)
-        if not hasattr(trunk, "forward_intermediates"):
+        visual = self._model.visual
+        if not isinstance(visual, LiteTower):
             raise InvalidInputError(
-                f"the image tower of {self.name} gives no places; expected one of timm, such as "
-                "that of tiny"
+                f"the image tower of {self.name} gives no places; expected one like tiny's"
             )
         parts = []
         for start in range(0, len(pixels), batch_size):
             images = self.preprocess(pixels[start : start + batch_size])
-            with _quick_matmul(self.device):
-                (places,) = trunk.forward_intermediates(
-                    images, indices=1, intermediates_only=True, output_fmt="NCHW"
-                )
-            parts.append(places.flatten(2).mT.float().cpu())
+            parts.append(visual.places(images).flatten(2).mT.float().cpu())
         return np.asarray(torch.cat(parts).numpy())
 
     @torch.inference_mode()

@@ -101,15 +101,20 @@ def fold_trunk(trunk: Any) -> list[tuple[list[Layer], bool]]:
     return [*steps, ([fold(trunk.conv_head, trunk.bn2)], False)]
 
 
-def run_trunk(steps: Steps, images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) to pooled features (B, 1280), through the steps of `fold_trunk`."""
+def run_steps(steps: Steps, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) through steps of `fold_trunk`, to the last one's map (B, C, h, w)."""
     hidden = images
     for layers, has_skip in steps:
         output = hidden
         for layer in layers:
             output = layer(output)
         hidden = output + hidden if has_skip else output
-    return hidden.mean((2, 3))
+    return hidden
+
+
+def run_trunk(steps: Steps, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) to pooled features (B, 1280), through the steps of `fold_trunk`."""
+    return run_steps(steps, images).mean((2, 3))
 
 
 class _Block(nn.Module):
@@ -191,8 +196,16 @@ class LiteTower(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images float (B, 3, H, W) to embeddings (B, D), not yet of length 1."""
-        images = images.contiguous(memory_format=torch.channels_last)
-        parts = images.split(CHUNK if images.device.type == "cpu" else len(images))
-        pooled = torch.cat([run_trunk(self._steps, part) for part in parts])
-        embeddings: Tensor = self.head(pooled)
+        pooled = [run_trunk(self._steps, part) for part in _chunks(images)]
+        embeddings: Tensor = self.head(torch.cat(pooled))
         return embeddings
+
+    def places(self, images: Tensor) -> Tensor:
+        """Normalised images float (B, 3, H, W) to the coarsest map before pooling and before its
+        last, widening layer: (B, 320, H / 32, W / 32)."""
+        return torch.cat([run_steps(self._steps[:-1], part) for part in _chunks(images)])
+
+
+def _chunks(images: Tensor) -> Sequence[Tensor]:
+    images = images.contiguous(memory_format=torch.channels_last)
+    return images.split(CHUNK if images.device.type == "cpu" else len(images))
