@@ -141,7 +141,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
 
 
 def test_settings_name_what_is_wrong() -> None:
-    with pytest.raises(InvalidInputError, match="at least 1, got 0, 32 and 100"):
+    with pytest.raises(InvalidInputError, match="at least 1, got 0, 32 and 50"):
         TemporalTraining(steps=0)
 
 
@@ -202,7 +202,7 @@ def test_one_command_writes_a_model_in_half_precision(
     assert [line["stage"] for line in lines] == stages
     model = load_model(str(out), "cpu")
     assert all(torch.equal(p, p.half().float()) for p in model.temporal.parameters())
-    assert model.temporal.config.num_layers == 1
+    assert model.temporal.config.num_layers == 2
     assert lines[-1]["untrained"] == lines[3]["val"]
     with pytest.raises(SystemExit):
         main(call)
