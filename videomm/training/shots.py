@@ -1,6 +1,6 @@
 """What the image tower sees of compositions: rendered, or put together from cached shots.
 
-Rendering each of 20,000 compositions would take days. Instead each picture is looked at
+Rendering all compositions of a training would take an hour. Instead each picture is looked at
 once, at a few positions along its path, and a frame between two positions is the mean of their
 embeddings, weighted by nearness; a frame in a fade is the mean of its two pictures' embeddings,
 weighted as their pixels would be. Both are approximations, the second a rough one:
