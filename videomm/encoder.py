@@ -33,6 +33,7 @@ from torchvision.transforms import (
 )
 
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
+from videomm.text_models import text_settings
 from videomm.types import Array
 
 TINY_DIR = Path(__file__).parent / "weights" / "tiny"
@@ -200,7 +201,9 @@ def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> Fram
     """
     arch, tag, tokenizer = _resolve(name)
     try:
-        model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True)
+        local = arch.removeprefix("local-dir:")
+        more = text_settings(Path(local)) if local != arch else {}
+        model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True, **more)
     except ModelNotAvailableError:
         raise
     except Exception as error:
