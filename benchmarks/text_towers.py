@@ -35,7 +35,7 @@ from videomm.training.start import Start, build_model, join_towers, load_start, 
 from videomm.training.views import Pictures
 
 SET = "flickr8k"
-ALBERT = {
+ALBERT: dict[str, Any] = {
     "embedding_size": 64,
     "hidden_size": 256,
     "intermediate_size": 1024,
