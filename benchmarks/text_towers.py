@@ -50,7 +50,7 @@ GOAL_RECALL, GOAL_SIZE = 1 / 2, 1 / 3  # ALBERT's share of the native tower's R@
 
 
 @dataclass(frozen=True, eq=False)
-class Features8k:
+class Given:
     """What the frozen trunk gives for the pictures, and their texts.
 
     Attributes:
@@ -66,7 +66,7 @@ class Features8k:
     val_rows: list[ImageRow]
 
 
-def load_features(data: Path, start: Start, cache: Path, most: int) -> Features8k:
+def load_features(data: Path, start: Start, cache: Path, most: int) -> Given:
     """Run the trunk over the pictures, or read what an earlier call left in `cache`."""
     rows = load_rows(data, SET)
     train = [row for row in rows if row.split == "train"][:most]
@@ -81,10 +81,11 @@ def load_features(data: Path, start: Start, cache: Path, most: int) -> Features8
         cache.mkdir(parents=True, exist_ok=True)
         torch.save(parts, path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
-    return Features8k(*torch.load(path, weights_only=True), rows=train, val_rows=val)
+    train_features, val_features = torch.load(path, weights_only=True)
+    return Given(train_features, val_features, train, val)
 
 
-def build_data(start: Start, given: Features8k) -> PretrainData:
+def build_data(start: Start, given: Given) -> PretrainData:
     """Everything the loop reads, for the tokenizer of `start`."""
     captions = [list(dict.fromkeys(row.captions)) for row in given.rows + given.val_rows]
     texts = list(dict.fromkeys(text for one in captions for text in one))
@@ -127,9 +128,7 @@ def build_starts(start: Start, folder: Path) -> dict[str, Start]:
     return {"native": native, "ALBERT": replace_text(start, text)}
 
 
-def train_one(
-    start: Start, given: Features8k, config: PretrainConfig, work: Path
-) -> dict[str, Any]:
+def train_one(start: Start, given: Given, config: PretrainConfig, work: Path) -> dict[str, Any]:
     """Train a text tower, and the image tower's head with it, and measure both ways."""
     seed_everything(0)
     pair = join_towers(start, ImageStart(frozen=True), frozen_text=False)

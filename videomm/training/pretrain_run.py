@@ -134,7 +134,7 @@ def _train_and_measure(
         "counts": {
             "train": len(prepared.train),
             "val": len(prepared.val),
-            "texts": sum(len(p.texts) for p in prepared.train),
+            "texts": len({text for p in prepared.train for text in p.texts}),
             "val_texts": len(data.validation.caption_rows),
         },
         "parameters": {
