@@ -29,6 +29,7 @@ from videomm.training.progress import seed_everything
 from videomm.training.ranks import join_ranks, rank, wait_for_all
 from videomm.training.run_folder import check_same, keep_split, to_json, write_text
 from videomm.training.start import Start, join_towers, load_start, put_back, replace_text
+from videomm.training.towers import TowerPair
 
 SETTINGS, SPLIT, LOG, CHECKPOINT = "pretrain.json", "split.csv", "log.jsonl", "checkpoint.pt"
 METRICS, CARD = "metrics.json", "README.md"
@@ -125,7 +126,7 @@ def _train_and_measure(
         there = join_towers(first, config.image, frozen_text=False)
         before = validate(there, replace(data, ids=first.tokenize(prepared.texts)))
     log = _Log(folder / LOG)
-    settings = loop_config(config)
+    settings = loop_config(config, pair)
     pretrain(pair, data, folder / CHECKPOINT, settings, log=log, progress=progress)
     put_back(start, pair)
     return {
@@ -152,11 +153,19 @@ def count_parameters(tower: Any) -> int:
     return sum(p.numel() for p in tower.parameters())
 
 
-def loop_config(config: PretrainRunConfig) -> PretrainConfig:
+def loop_config(config: PretrainRunConfig, pair: TowerPair) -> PretrainConfig:
     """The loop's settings: the user's, and what follows from the towers."""
     settings = {key: value for key, value in config.train.to_dict().items() if key != "crop_size"}
     untrained = config.image.weights == "random" or config.text.weights == "random"
-    return PretrainConfig(**settings, token_table=untrained, ema_decay=0.98, seed=config.seed)
+    # Dropout between trunk and head; a tower that is all trunk has no such place.
+    dropout = 0.0 if pair.image.head_module is None else PretrainConfig.feature_dropout
+    return PretrainConfig(
+        **settings,
+        token_table=untrained,
+        feature_dropout=dropout,
+        ema_decay=0.98,
+        seed=config.seed,
+    )
 
 
 class _Log:
