@@ -28,7 +28,7 @@ from transformers import AlbertConfig
 from videomm.training.image_data import ImageArchive, ImageRow, load_rows
 from videomm.training.pair_data import Features, pool_pictures
 from videomm.training.pairs import Pairs, ValidationSet
-from videomm.training.pretrain import PretrainConfig, PretrainData, pretrain, validate
+from videomm.training.pretrain import PretrainConfig, PretrainData, pretrain
 from videomm.training.pretrain_config import ImageStart, TextStart
 from videomm.training.progress import seed_everything
 from videomm.training.start import Start, build_model, join_towers, load_start, replace_text
@@ -133,13 +133,15 @@ def train_one(start: Start, given: Given, config: PretrainConfig, work: Path) ->
     seed_everything(0)
     pair = join_towers(start, ImageStart(frozen=True), frozen_text=False)
     data = build_data(start, given)
+    figures: dict[str, float] = {}
+
+    def keep(stage: str, *, val: dict[str, float], **values: float) -> None:
+        figures.update(val)
+
     begun = time.perf_counter()
-    pretrain(pair, data, work / "checkpoint.pt", config, progress=True)
-    return {
-        "parameters": sum(p.numel() for p in start.text.parameters()),
-        "seconds": round(time.perf_counter() - begun, 1),
-        **validate(pair, data),
-    }
+    pretrain(pair, data, work / "checkpoint.pt", config, log=keep, progress=True)
+    size = sum(p.numel() for p in start.text.parameters())
+    return {"parameters": size, "seconds": round(time.perf_counter() - begun, 1), **figures}
 
 
 def show(results: dict[str, dict[str, Any]]) -> bool:
@@ -164,8 +166,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> Any:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
     parser.add_argument("--cache", type=Path, help="where the frozen trunk's features are kept")
-    parser.add_argument("--steps", type=int, default=600, help="of each training")
-    parser.add_argument("--batch", type=int, default=128, help="pictures a step")
+    parser.add_argument("--steps", type=int, default=300, help="of each training")
+    parser.add_argument("--batch", type=int, default=64, help="pictures a step")
     parser.add_argument("--pictures", type=int, default=6000, help="to learn from at most")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     parser.add_argument("--json", action="store_true", help="print JSON on the last line")
@@ -181,10 +183,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         batch_size=options.batch,
         texts_per_image=1,
         lr=1e-3,
-        text_lr=1e-3,
+        text_lr=5e-4,
         token_table=True,
         warmup_steps=max(1, options.steps // 20),
-        measure_every=max(1, options.steps // 6),
+        measure_every=options.steps,  # once: it takes as long as twenty steps
     )
     start = load_start(ImageStart())
     results = {}
