@@ -2,7 +2,9 @@
 
 Every rank draws the same batch and computes its share of what is expensive, the towers; the rest
 is computed by all on all rows, so the loss is that of one process. A tower's gradient on a rank is
-that of its own rows, and the ranks' gradients add up to the whole one.
+that of its own rows, and the ranks' gradients add up to the whole one. What a tower draws or counts
+within itself is a rank's own: the dropout of a text model, the batch statistics of an untrained
+trunk.
 """
 
 from __future__ import annotations
