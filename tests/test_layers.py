@@ -12,7 +12,7 @@ ROWS = [
     ["types", "config", "progress"],
     ["sampling"],
     ["video"],
-    ["preprocess", "towers"],
+    ["preprocess", "towers", "text_models"],
     ["encoder"],
     ["timeline"],
     ["cache"],
@@ -57,7 +57,7 @@ def test_no_module_imports_from_a_row_below_its_own():
 def test_only_the_encoder_knows_open_clip_and_only_video_decodes():
     # The reel alone encodes, and decodes the sound that goes with it.
     homes = {
-        "open_clip": {"encoder", "training"},
+        "open_clip": {"text_models", "encoder", "training"},
         "decord": {"video", "cli"},
         "av": {"video", "cli", "render/reel", "render/soundtrack"},
     }

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.labelled_clips import PATTERNS, write_folders, write_pattern
+from tests.picture_pairs import write_pairs
 from videomm.cli.demo import CLIP
 
 README = (ROOT / "README.md").read_text()
@@ -60,6 +61,9 @@ def folder(tmp_path_factory):
     (folder / "clips" / "broken.mp4").write_text("not a video")
     write_folders(folder / "patterns", list(PATTERNS), 12, write_pattern)
     write_pattern(folder / "new.mp4", "dots", 503)
+    write_pairs(folder / "pictures", 30)
+    (settings,) = blocks("toml")
+    (folder / "pairs.toml").write_text(settings)
     return folder
 
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from videomm.errors import InstallationError, InvalidInputError, ModelNotAvailableError
 from videomm.preprocess import Preprocessing
+from videomm.text_models import text_settings
 from videomm.towers.folder import Towers, is_known
 from videomm.towers.image import LiteTower
 from videomm.towers.text import Tokenize
@@ -219,9 +220,9 @@ def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> Fram
         else:
             import open_clip
 
-            # Absolute, since a transformers text tower resolves its own files against it.
-            arch, tag = _arch(name) if folder is None else (f"local-dir:{folder.resolve()}", None)
-            model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True)
+            arch, tag = open_clip_name(name)
+            more = {} if folder is None else text_settings(folder)
+            model = open_clip.create_model(arch, pretrained=tag, require_pretrained=True, **more)
             load_tokenizer = partial(open_clip.get_tokenizer, arch)
     except ModelNotAvailableError:
         raise
@@ -243,6 +244,17 @@ def list_encoders() -> list[str]:
     import open_clip
 
     return ["tiny", *(f"{arch}/{tag}" for arch, tag in open_clip.list_pretrained())]
+
+
+def open_clip_name(name: str) -> tuple[str, str | None]:
+    """What open_clip calls an encoder: its model, whose tokenizer goes by that name too, and tag.
+
+    Raises:
+        ModelNotAvailableError: the name is unknown.
+    """
+    folder = _folder(name)
+    # Absolute, since a transformers text tower resolves its own files against it.
+    return _arch(name) if folder is None else (f"local-dir:{folder.resolve()}", None)
 
 
 def _folder(name: str) -> Path | None:

@@ -125,7 +125,8 @@ def test_a_run_stopped_at_any_write_and_resumed_ends_the_same(
 ):
     data = read_labelled(clips)
     metrics = train_classifier(data, tmp_path / "whole" / "m", pipeline, CONFIG)
-    what = [("_write", n) for n in range(6)] + [("write_model", 0), ("calibrate", 0)]
+    what = [("write_text", n) for n in range(5)]
+    what += [("keep_split", 0), ("write_model", 0), ("calibrate", 0)]
     name, calls = what[place]
     out = tmp_path / "cut" / "m"
     with monkeypatch.context() as patch:

@@ -16,15 +16,9 @@ from videomm.training.distill import embed_ids
 from videomm.training.export import build_clip, check_export, export, load_exported
 from videomm.training.image_data import ImageRow
 from videomm.training.pairs import LabelSet, Pairs, TextTable, ValidationSet, build_pairs, recall_at
-from videomm.training.pretrain import (
-    ImageTower,
-    PretrainConfig,
-    PretrainData,
-    TowerPair,
-    pretrain,
-    states_by_length,
-)
+from videomm.training.pretrain import PretrainConfig, PretrainData, SoftTargets, pretrain
 from videomm.training.text_tower import TextTowerConfig, build_text_tower, pooled_states
+from videomm.training.towers import ImageTower, TowerPair, states_by_length
 from videomm.training.views import IMAGE_SIZE, RandomCrops
 
 from .test_views import Noise
@@ -50,14 +44,18 @@ def data() -> PretrainData:
     return PretrainData(
         crops=RandomCrops(Noise(), rows(), 32),  # type: ignore[arg-type]
         val_images=torch.randn(NUMBER, 3, 32, 32).half(),
-        logits=np.zeros((NUMBER, 1000), np.float16),
         pairs=build_pairs(rows(), TextTable(texts)),
         ids=toy_ids(len(texts)),
         states=states,
         open_rows=torch.arange(len(texts)),
-        classes=torch.nn.functional.normalize(torch.randn(1000, WIDTH), dim=-1),
+        soft=SoftTargets(
+            np.zeros((NUMBER, 1000), np.float16),
+            torch.nn.functional.normalize(torch.randn(1000, WIDTH), dim=-1),
+        ),
         label_sets=[LabelSet(torch.tensor([-1] * 8 + [0, 1, 0, 1]), captions[:2])],
-        validation=ValidationSet(torch.arange(8), captions, labels),
+        validation=ValidationSet(
+            torch.arange(8), captions.flatten(), torch.eye(8, dtype=torch.bool), labels
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from videomm.training.distill import DistillConfig, distill, embed_ids, length_batches, trim_padding
+from videomm.training.distill import DistillConfig, distill, embed_ids, length_batches
 from videomm.training.initialise import initialise_from_teacher
 from videomm.training.teacher import encode, load_teacher
 from videomm.training.text_tower import (
@@ -18,6 +18,7 @@ from videomm.training.text_tower import (
     load_source_vocabulary,
     pooled_states,
     tokenize,
+    trim_padding,
     trim_vocabulary,
     whole_words,
     write_tokenizer,

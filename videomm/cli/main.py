@@ -17,6 +17,7 @@ from videomm.cli import (
     embed,
     evaluate,
     models,
+    pretrain,
     summarize,
     train,
 )
@@ -36,6 +37,7 @@ app.command("summarize")(summarize.command)
 app.command("ask")(ask.command)
 app.command("embed")(embed.command)
 app.command("train")(train.command)
+app.command("pretrain")(pretrain.command)
 app.command("evaluate")(evaluate.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)

@@ -31,6 +31,7 @@ from videomm.training.clips import Clip, Skipped, read_clips
 from videomm.training.finetune import best_epoch, calibrate, fit, gather, score, start_model
 from videomm.training.labelled import SPLITS, LabelledData
 from videomm.training.mistakes import worst_mistakes
+from videomm.training.run_folder import check_same, keep_split, to_json, write_text
 from videomm.training.splits import sources_of, split_clips
 from videomm.types import Array
 
@@ -107,15 +108,15 @@ def train_classifier(
     settings = _settings(data, pipeline, config)
     check_out(folder, resume=resume, force=force)
     if resume and (folder / SETTINGS).exists():
-        _check_same(json.loads((folder / SETTINGS).read_text()), settings, folder)
+        check_same(json.loads((folder / SETTINGS).read_text()), settings, folder)
         if (folder / CONFIG).exists() and not (folder / CHECKPOINT).exists():
             done: dict[str, Any] = json.loads((folder / FILES["metrics"]).read_text())
             return done
     else:
         _clear(folder)
-        _write(folder / SETTINGS, _json(settings))
+        write_text(folder / SETTINGS, to_json(settings))
     prepared = prepare(data, pipeline, config.seed)
-    _keep_split(folder / SPLIT, _split_text(prepared))
+    keep_split(folder / SPLIT, _split_text(prepared), "clips", "videos")
     model = start_model(pipeline.model, data.labels, data.multi_label, config)
     metrics = _fit_and_measure(
         model, prepared, config, folder / CHECKPOINT, progress=pipeline.progress
@@ -124,10 +125,10 @@ def train_classifier(
     model.name = folder.resolve().name
     shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
     mistakes = worst_mistakes(model, pipeline, shown)
-    _write(folder / FILES["labels"], "".join(f"{name}\n" for name in data.labels))
-    _write(folder / FILES["metrics"], _json(metrics))
-    _write(folder / FILES["card"], build_card(model.name, settings, metrics))
-    _write(folder / FILES["report"], build_report(model.name, settings, metrics, mistakes))
+    write_text(folder / FILES["labels"], "".join(f"{name}\n" for name in data.labels))
+    write_text(folder / FILES["metrics"], to_json(metrics))
+    write_text(folder / FILES["card"], build_card(model.name, settings, metrics))
+    write_text(folder / FILES["report"], build_report(model.name, settings, metrics, mistakes))
     write_model(model, folder)
     (folder / CHECKPOINT).unlink()
     return metrics
@@ -233,15 +234,6 @@ def _settings(data: LabelledData, pipeline: VideoPipeline, config: TrainConfig) 
     }
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    for key, value in json.loads(_json(now)).items():
-        if before.get(key) != value:
-            raise InvalidInputError(
-                f"the run in {str(folder)!r} began with {key} {before.get(key)!r}, now it is "
-                f"{value!r}; resume it with the same, or begin anew with --force"
-            )
-
-
 def _split_text(prepared: Prepared) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -255,29 +247,8 @@ def _split_text(prepared: Prepared) -> str:
     return out.getvalue()
 
 
-def _keep_split(path: Path, text: str) -> None:
-    """Write the split down; a resumed run must come to the same."""
-    if path.exists() and path.read_bytes() != text.encode("utf-8", "replace"):
-        raise InvalidInputError(
-            f"the clips are not those that {str(path)!r} lists: videos were added, removed or "
-            "changed since the run began; begin anew with --force"
-        )
-    _write(path, text)
-
-
 def _clear(folder: Path) -> None:
     """Make the folder, and remove an earlier run; the model goes first."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, *FILES.values(), CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
-
-
-def _json(values: dict[str, Any]) -> str:
-    return json.dumps(values, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; a file's name in it need not be text."""
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_bytes(text.encode("utf-8", "replace"))
-    aside.replace(path)

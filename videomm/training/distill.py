@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from open_clip.transformer import TextTransformer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from videomm.training.losses import distillation_loss
@@ -33,12 +33,6 @@ class DistillConfig:
     relational_weight: float = 0.2
     save_every: int = 100
     seed: int = 0
-
-
-def trim_padding(ids: Tensor, pad_id: int = 0) -> Tensor:
-    """Cut the columns that are padding in every row; the tower's output does not change."""
-    longest = int((ids != pad_id).sum(1).max())
-    return ids[:, :longest]
 
 
 def length_batches(lengths: Tensor, batch_size: int, seed: int) -> list[Tensor]:
@@ -112,7 +106,7 @@ def distill(
             rate = learning_rate(step, total, config.lr, config.warmup_steps)
             group["lr"] = rate * group["ratio"]
         target = torch.from_numpy(teacher[rows.numpy()]).float()
-        student = pooled_states(tower, trim_padding(ids[rows]))
+        student = pooled_states(tower, ids[rows])
         loss = distillation_loss(student, target, config.relational_weight)
         optimizer.zero_grad()
         loss.backward()
@@ -141,13 +135,10 @@ def _batches_from(
 
 
 @torch.no_grad()
-def embed_ids(tower: TextTransformer, ids: Tensor, batch_size: int = 512) -> Tensor:
+def embed_ids(tower: nn.Module, ids: Tensor, batch_size: int = 512) -> Tensor:
     """Normalised outputs before the projection, float32 (N, width)."""
     tower.eval()
-    parts = [
-        F.normalize(pooled_states(tower, trim_padding(batch)), dim=-1)
-        for batch in ids.split(batch_size)
-    ]
+    parts = [F.normalize(pooled_states(tower, part), dim=-1) for part in ids.split(batch_size)]
     return torch.cat(parts)
 
 

@@ -11,10 +11,12 @@ from typing import Any, cast
 
 import open_clip
 import torch
+from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import TextTransformer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from videomm.text_models import TEXT_FOLDER
 from videomm.training.backbone import BACKBONE
 from videomm.training.text_tower import TextTowerConfig, write_tokenizer
 from videomm.training.views import IMAGE_SIZE, MEAN, RESIZE_MODE, STD
@@ -124,6 +126,53 @@ def export(
         path.chmod(0o644)
         os.replace(path, folder / path.name)
     partial.rmdir()
+
+
+def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What an encoder's folder says of itself: ``model_cfg`` and ``preprocess_cfg``."""
+    text = (Path(folder) / CONFIG_FILE).read_text(encoding="utf-8")
+    return cast(dict[str, Any], json.loads(text))
+
+
+def write_encoder(
+    folder: Path,
+    model: nn.Module,
+    config: dict[str, Any],
+    preprocess: dict[str, Any],
+    tokenizer: Any,
+) -> None:
+    """Write any two towers as a folder; files are replaced one by one, the config comes last.
+
+    Weights keep their precision. A text tower of the transformers family has its configuration in
+    a folder within.
+
+    Args:
+        folder: Where to; other files in it stay.
+        model: open_clip's ``CustomTextCLIP``.
+        config: Its ``model_cfg``.
+        preprocess: Its ``preprocess_cfg``.
+        tokenizer: open_clip's ``HFTokenizer`` or ``SimpleTokenizer``, which needs no files.
+    """
+    partial = folder / ".part"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    config = {**config, "text_cfg": dict(config["text_cfg"])}
+    if isinstance(model.text, HFTextEncoder):
+        config["text_cfg"]["hf_model_name"] = TEXT_FOLDER
+        (folder / TEXT_FOLDER).mkdir(exist_ok=True)
+        (partial / TEXT_FOLDER).mkdir()
+        model.text.config.save_pretrained(partial / TEXT_FOLDER)
+    if hasattr(tokenizer, "save_pretrained"):
+        tokenizer.save_pretrained(partial)
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(state, partial / WEIGHTS_FILE, metadata={"format": "pt"})
+    both = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (partial / CONFIG_FILE).write_text(json.dumps(both, indent=2) + "\n", encoding="utf-8")
+    written = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+    for path in sorted(written, key=lambda path: path.name == CONFIG_FILE):
+        path.chmod(0o644)
+        os.replace(path, folder / path.relative_to(partial))
+    shutil.rmtree(partial)
 
 
 def load_exported(folder: Path) -> tuple[Any, Any, Any]:

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def read_labelled(path: str | os.PathLike[str]) -> LabelledData:
         examples, warnings = _read_folders(source)
         multi_label = False
     elif suffix in (".csv", ".jsonl") and source.is_file():
-        rows = list(_numbered_rows(source, _csv_rows if suffix == ".csv" else _json_rows))
+        rows = read_rows(source)
         multi_label = _is_multi_label(source, rows)
         examples = _parse_rows(source, rows, multi_label)
         unknown = sorted({key for _, row in rows for key in row if key not in COLUMNS})
@@ -134,12 +134,16 @@ def _subfolders(folder: Path) -> list[Path]:
 Row = dict[str, Any]
 
 
-def _numbered_rows(
-    source: Path, read: Callable[[Any], Iterator[tuple[int, Row]]]
-) -> Iterator[tuple[int, Row]]:
+def read_rows(source: Path) -> list[tuple[int, Row]]:
+    """Rows of a CSV file with a header, or of a JSONL file, with their line numbers.
+
+    Raises:
+        InvalidInputError: the file does not have that form; the message names the line.
+    """
+    read = _csv_rows if source.suffix.lower() == ".csv" else _json_rows
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
-            yield from read(file)
+            return list(read(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInputError(f"{str(source)!r} cannot be read as UTF-8 text: {error}") from error
 
@@ -205,18 +209,27 @@ def _parse_row(folder: Path, row: Row, multi_label: bool) -> Example:
     start, end = _seconds(row, "start"), _seconds(row, "end")
     if end is not None and end <= (start or 0):
         raise ValueError(f"end must lie after start, got start={start}, end={end}")
-    split = row.get("split") or None
-    if split is not None and split not in _SPLIT_NAMES:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, or empty, got {split!r}")
-    group = row.get("group")
+    split, group = split_and_group(row)
     return Example(
         path=str(folder / path),
         labels=_several(row.get("labels", [])) if multi_label else (_one(row.get("label")),),
-        split=_SPLIT_NAMES[split] if split else None,
-        group=None if group in (None, "") else str(group),
+        split=split,
+        group=group,
         start=start,
         end=end,
     )
+
+
+def split_and_group(row: Row) -> tuple[str | None, str | None]:
+    """A row's split and group, each None where it is empty.
+
+    Raises:
+        ValueError: the split is none of `SPLITS`.
+    """
+    split, group = row.get("split") or None, row.get("group")
+    if split is not None and split not in _SPLIT_NAMES:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, or empty, got {split!r}")
+    return _SPLIT_NAMES[split] if split else None, None if group in (None, "") else str(group)
 
 
 def _one(label: object) -> str:

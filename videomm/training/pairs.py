@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -144,15 +144,17 @@ class ValidationSet:
     """What the validation images are measured against.
 
     Attributes:
-        caption_images: Numbers of the flickr8k images among the rows.
-        caption_rows: Text rows of their captions, five an image, in order.
+        caption_images: Numbers of the images (N,) that have captions, among the rows.
+        caption_rows: Text rows of their captions (T,).
+        right: Which captions are right for which images, bool (N, T).
         labels: For each label set: image numbers, right classes, and the classes' text rows
             (C, number of prompts).
     """
 
     caption_images: Tensor
     caption_rows: Tensor
-    labels: dict[str, tuple[Tensor, Tensor, Tensor]]
+    right: Tensor
+    labels: dict[str, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
 
 def build_validation(rows: Sequence[ImageRow], table: TextTable) -> ValidationSet:
@@ -166,7 +168,8 @@ def build_validation(rows: Sequence[ImageRow], table: TextTable) -> ValidationSe
         truth = [classes.index(str(rows[i].label)) for i in images]
         prompts = [table.rows([fill(t, c) for t in PROMPTS]) for c in classes]
         labels[name] = (torch.tensor(images), torch.tensor(truth), torch.tensor(prompts))
-    return ValidationSet(torch.tensor(captioned), torch.tensor(captions), labels)
+    right = torch.eye(len(captioned), dtype=torch.bool).repeat_interleave(5, dim=1)
+    return ValidationSet(torch.tensor(captioned), torch.tensor(captions).flatten(), right, labels)
 
 
 def recall_at(scores: Tensor, right: Tensor, k: int) -> float:
@@ -192,11 +195,9 @@ def measure(images: Tensor, texts: Tensor, val: ValidationSet) -> dict[str, floa
     Returns:
         ``i2t@k``, ``t2i@k`` for k = 1, 5, 10 and the top-1 accuracy of each label set.
     """
-    number, per_image = val.caption_rows.shape
-    scores = images[val.caption_images] @ texts[val.caption_rows.flatten()].T
-    right = torch.eye(number, dtype=torch.bool).repeat_interleave(per_image, dim=1)
-    figures = {f"i2t@{k}": recall_at(scores, right, k) for k in (1, 5, 10)}
-    figures |= {f"t2i@{k}": recall_at(scores.T, right.T, k) for k in (1, 5, 10)}
+    scores = images[val.caption_images] @ texts[val.caption_rows].T
+    figures = {f"i2t@{k}": recall_at(scores, val.right, k) for k in (1, 5, 10)}
+    figures |= {f"t2i@{k}": recall_at(scores.T, val.right.T, k) for k in (1, 5, 10)}
     for name, (rows, truth, prompts) in val.labels.items():
         classes = F.normalize(texts[prompts].mean(1), dim=-1)
         figures[name] = float((images[rows] @ classes.T).argmax(1).eq(truth).float().mean()) * 100

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CLIPTextCfg, _build_text_tower
-from open_clip.transformer import TextTransformer
+from open_clip.transformer import TextTransformer, text_global_pool
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from videomm.training.teacher import WIDTH, teacher_folder
 
@@ -141,13 +142,57 @@ def build_text_tower(config: TextTowerConfig, embed_dim: int) -> TextTransformer
     return cast(TextTransformer, _build_text_tower(embed_dim, cfg))
 
 
-def pooled_states(tower: TextTransformer, ids: Tensor) -> Tensor:
-    """The tower's output before ``text_projection``: ids (B, L) to (B, width).
+def pad_id(tower: nn.Module) -> int:
+    """The id that fills short texts up."""
+    given = tower.config.pad_token_id if isinstance(tower, HFTextEncoder) else tower.pad_id
+    return int(given)  # type: ignore[arg-type]
 
-    Unlike the tower's own ``forward``, this takes fewer than ``context_length`` columns.
+
+def trim_padding(ids: Tensor, pad_id: int = 0) -> Tensor:
+    """Cut the columns at the end that are padding in every row."""
+    used = (ids != pad_id).any(0).nonzero()
+    return ids[:, : int(used.max()) + 1] if len(used) else ids[:, :1]
+
+
+def plain_projection(tower: nn.Module) -> Tensor | None:
+    """The matrix at a text tower's end (width, D), a view; None where the end is something else."""
+    if isinstance(tower, HFTextEncoder):
+        last = tower.proj
+        return last.weight.T if isinstance(last, nn.Linear) and last.bias is None else None
+    last = tower.text_projection
+    return last if isinstance(last, nn.Parameter) else None
+
+
+def pooled_states(tower: nn.Module, ids: Tensor) -> Tensor:
+    """A text tower's output before its `plain_projection`, or all the way where it has none.
+
+    Padding is cut where that changes nothing: behind a causal mask that ends at a token of its
+    own, and in towers of the transformers family, which mask it.
+
+    Args:
+        tower: open_clip's ``TextTransformer`` or its ``HFTextEncoder``.
+        ids: Token ids (B, L), with no more columns than the tower takes.
+
+    Returns:
+        (B, width), not normalised.
     """
+    if isinstance(tower, HFTextEncoder):
+        ids = trim_padding(ids, pad_id(tower))
+        mask = (ids != pad_id(tower)).long()
+        pooled = tower.pooler(tower.transformer(input_ids=ids, attention_mask=mask), mask)
+        return pooled if plain_projection(tower) is not None else tower.proj(pooled)
+    assert isinstance(tower, TextTransformer)
+    causal = tower.attn_mask is not None and tower.cls_emb is None
+    if causal and tower.pool_type in ("eos", "argmax"):
+        ids = trim_padding(ids, tower.pad_id)
     hidden, mask = tower._embeds(ids)
-    mask = mask[: ids.shape[1], : ids.shape[1]]
-    hidden = tower.ln_final(tower.transformer(hidden, attn_mask=mask))
-    ends = (ids == tower.eos_id).int().argmax(dim=-1)
-    return hidden[torch.arange(len(ids)), ends]
+    if mask is not None and mask.ndim == 2:
+        mask = mask[: ids.shape[1], : ids.shape[1]]
+    hidden = tower.transformer(hidden, attn_mask=mask)
+    if tower.cls_emb is not None:
+        pooled = tower.ln_final(hidden[:, -1])
+    else:
+        hidden = tower.ln_final(hidden)
+        pooled = text_global_pool(hidden, ids, tower.pool_type, tower.eos_id)
+    linear = tower.text_projection
+    return linear(pooled) if isinstance(linear, nn.Linear) else pooled

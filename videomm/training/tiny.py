@@ -38,13 +38,7 @@ from videomm.training.pairs import (
     class_rows,
     texts_of,
 )
-from videomm.training.pretrain import (
-    ImageTower,
-    PretrainConfig,
-    PretrainData,
-    TowerPair,
-    pretrain,
-)
+from videomm.training.pretrain import PretrainConfig, PretrainData, SoftTargets, pretrain
 from videomm.training.progress import keep_freed_memory, report, seed_everything
 from videomm.training.teacher import cache_teacher, load_teacher
 from videomm.training.text_data import TextCorpus, build_corpus
@@ -57,6 +51,7 @@ from videomm.training.text_tower import (
     whole_words,
     write_tokenizer,
 )
+from videomm.training.towers import ImageTower, TowerPair
 from videomm.training.views import Pictures, RandomCrops, load_pictures
 
 EMBED_DIM = 384  # the text tower's width: a text says no more in a wider space
@@ -181,21 +176,23 @@ class TinyRun:
         used = [torch.tensor(rows) for rows in pairs.text_rows + class_rows(self.data, table)]
         used += [labels.rows.flatten() for labels in label_sets]
         used += [prompts.flatten() for _, _, prompts in validation.labels.values()]
-        used += [validation.caption_rows.flatten(), open_rows]
+        used += [validation.caption_rows, open_rows]
         rows = torch.cat(used).unique()
         states = torch.zeros(len(self.ids), self.text_config.width)
         states[rows] = embed_ids(text_tower, self.ids[rows])
         return PretrainData(
             crops=RandomCrops(self.archive, self.train, CROP_SIDE),
             val_images=load_pictures(Pictures(self.archive, self.val)),
-            logits=cache_logits(self.archive, self.train, self.work / "logits"),
             pairs=pairs,
             ids=self.ids,
+            validation=validation,
             states=states,
             open_rows=open_rows,
-            classes=class_embeddings(self.data, table, states),
+            soft=SoftTargets(
+                cache_logits(self.archive, self.train, self.work / "logits"),
+                class_embeddings(self.data, table, states),
+            ),
             label_sets=label_sets,
-            validation=validation,
         )
 
     def train_images(self, text_tower: TextTransformer) -> ImageTower:
@@ -211,13 +208,13 @@ class TinyRun:
         if self.text_folder is not None:  # its projection has been trained with pictures
             small = replace(small, map_lr_ratio=0.0)
             with torch.no_grad():
-                tower.text_map.copy_(projection)
+                cast(Tensor, tower.text_map).copy_(projection)
         pretrain(TowerPair(tower), data, self.work / "images.pt", small)
         crops = RandomCrops(self.archive, self.train, LARGE_CROP_SIDE)
         pair = TowerPair(tower, text_tower)
         pretrain(pair, replace(data, crops=crops), self.work / "towers.pt", self.config.towers)
         with torch.no_grad():
-            projection.copy_(tower.text_map)
+            projection.copy_(cast(Tensor, tower.text_map))
         return tower
 
     def write(self, out: Path, text_tower: TextTransformer, images: ImageTower) -> None:

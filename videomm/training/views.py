@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
@@ -11,8 +11,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-
-from videomm.training.image_data import ImageArchive, ImageRow
 
 # Larger than the crops that are learned from: things look larger in a crop than in its picture
 # (Touvron et al., 2019, https://arxiv.org/abs/1906.06423). On validation better than 224.
@@ -26,6 +24,13 @@ ASPECTS = (0.75, 2.0)
 Transform = Callable[[Image.Image], Tensor]
 
 
+class Archive(Protocol):
+    """Where pictures come from, such as `ImageArchive`."""
+
+    def read(self, row: Any) -> Image.Image:
+        """Decode one row's picture as RGB."""
+
+
 def eval_transform() -> Transform:
     """open_clip's own inference transform, as the exported folder asks for it."""
     cfg = PreprocessCfg(
@@ -34,8 +39,10 @@ def eval_transform() -> Transform:
     return cast(Transform, image_transform_v2(cfg, is_train=False))
 
 
-def random_transform(size: int) -> Transform:
-    """A random crop with changed colours: RGB image to float32 (3, size, size) in [-1, 1]."""
+def random_transform(
+    size: int, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+) -> Transform:
+    """A random crop with changed colours: RGB image to float32 (3, size, size), normalised."""
     bicubic = transforms.InterpolationMode.BICUBIC
     augment = transforms.Compose(
         [
@@ -46,7 +53,7 @@ def random_transform(size: int) -> Transform:
             transforms.RandomApply([transforms.ColorJitter(0.3, 0.3, 0.3, 0.03)], p=0.7),
             transforms.RandomGrayscale(p=0.15),  # old films are grey
             transforms.ToTensor(),
-            transforms.Normalize(MEAN, STD),
+            transforms.Normalize(mean, std),
         ]
     )
     return cast(Transform, augment)
@@ -62,7 +69,7 @@ class Pictures(Dataset[Tensor]):
     """
 
     def __init__(
-        self, archive: ImageArchive, rows: list[ImageRow], transform: Transform | None = None
+        self, archive: Archive, rows: Sequence[Any], transform: Transform | None = None
     ) -> None:
         self._archive, self._rows = archive, rows
         self._transform = transform or eval_transform()
@@ -83,11 +90,20 @@ class RandomCrops(Dataset[Tensor]):
         archive: Holds the pictures.
         rows: Which ones.
         size: Side of the crops.
+        mean: Of the normalisation, a channel each.
+        std: Of the normalisation.
     """
 
-    def __init__(self, archive: ImageArchive, rows: list[ImageRow], size: int) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        rows: Sequence[Any],
+        size: int,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ) -> None:
         self._archive, self._rows = archive, rows
-        self._transform = random_transform(size)
+        self._transform = random_transform(size, mean, std)
 
     def __len__(self) -> int:
         return len(self._rows)
