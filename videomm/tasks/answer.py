@@ -46,8 +46,9 @@ UNANSWERABLE = (
     "questions of this form cannot be answered from pictures alone; ask with is there, what, who, "
     "where, when, how long or how many, or give choices"
 )
-# Of the cuts found in compositions of real pictures so many were cuts (benchmarks/scenes.py).
-_CUT_PRECISION = 0.993
+# All 299 cuts found in compositions of real pictures were cuts (benchmarks/scenes.py), which by
+# Laplace's rule of succession makes the next one a cut with a probability of 300 in 301.
+_CUT_PRECISION = 300 / 301
 # Of four weights the likeliest on 151 captioned val pictures (benchmarks/answers.py --calibrate).
 _COLOUR_WEIGHT = 1.0
 COUNT_IS_A_GUESS = "counting things within a picture is a guess of the encoder"
