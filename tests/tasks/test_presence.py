@@ -42,6 +42,18 @@ def test_what_is_shown_twice_has_two_segments():
     assert spans == [(0.0, 3.0), (6.0, 9.0)]
 
 
+def test_a_moment_of_most_of_the_video_is_not_cut_short():
+    scorer = make_scorer()
+    timeline = film(scorer, "a cat", "a boat")
+    sims = np.zeros((len(timeline), 1), np.float32)
+    cut = np.searchsorted(timeline.times, 3.0)
+    # The right scene rises while the camera nears: the median of all frames lies within it.
+    sims[:cut, 0], sims[cut:, 0] = np.linspace(0.6, 1.0, cut), 0.0
+    view = View(timeline, scorer).limited_to(0, cut + 1)
+    (found,) = view.moments(sims)
+    assert (found.start, found.end) == (0.0, 3.0)
+
+
 def test_segments_are_best_first():
     scorer = make_scorer()
     view = View(film(scorer, "a cat sofa lamp", "a boat", "a cat"), scorer)
