@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from videomm.errors import InvalidInputError
 
@@ -17,7 +17,13 @@ SUMMARY_MOST_SECONDS = 60.0
 
 
 class Config:
-    """Shared by every config: a strict `from_dict`, and `to_dict`."""
+    """Shared by every config: a strict `from_dict`, and `to_dict`.
+
+    Attributes:
+        title: what errors call it; the class's name where it is empty.
+    """
+
+    title: ClassVar[str] = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -29,8 +35,9 @@ class Config:
         allowed = [item.name for item in fields(cls)]  # type: ignore[arg-type]
         unknown = sorted(set(values) - set(allowed))
         if unknown:
+            title = cls.title or cls.__name__
             raise InvalidInputError(
-                f"{cls.__name__}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}"
+                f"{title}: unknown key {unknown[0]!r}; allowed: {', '.join(allowed)}"
             )
         return cls(**values)
 

@@ -21,7 +21,7 @@ def clips(tmp_path_factory):
 def test_train_classify_evaluate(videomm, clips, tmp_path):
     out = tmp_path / "colours"
     done = videomm("train", clips, "--out", out, "--tune", "head")
-    assert done.code == 0
+    assert done.code == 1  # one file is broken
     assert f"{clips}: 16 clips, 3 labels" in done.out
     assert "9 to train, 3 to validate, 3 to test; kept epoch " in done.out
     assert "skipped: " in done.out
@@ -80,7 +80,7 @@ def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
         return subprocess.Popen(call, env=env, stdout=subprocess.DEVNULL)
 
     begun = time.monotonic()
-    assert start(whole).wait() == 0
+    assert start(whole).wait() == 1  # one file is broken
     seconds = time.monotonic() - begun
     dice = random.Random(7)
     kills = [dice.uniform(0.2, 1.0) * seconds for _ in range(3)]
@@ -91,7 +91,7 @@ def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
             run.wait()
-    assert start(cut).wait() == 0
+    assert start(cut).wait() == 1
     for path in whole.iterdir():
         assert path.read_bytes() == (cut / path.name).read_bytes(), (path.name, kills)
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())

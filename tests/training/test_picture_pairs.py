@@ -107,3 +107,10 @@ def test_given_splits_are_kept():
         split_pictures(val, ["a"], seed=0)
     with pytest.raises(InvalidInputError, match="too few pictures: train has 1 sources"):
         split_pictures(plain(3), ["a", "a", "a"], seed=0)
+
+
+def test_a_column_that_is_missing_is_named(tmp_path):
+    file = tmp_path / "pairs.csv"
+    file.write_text("file,text\na.png,a cat\n")
+    with pytest.raises(InvalidInputError, match="no column 'path'; its columns are file, text"):
+        read_pictures(file)

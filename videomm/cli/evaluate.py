@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,12 @@ def command(
     metrics = evaluate_model(labelled, pipeline, model if pipeline.model.labels else None)
     if as_json:
         output.record(metrics)
-        return
+    else:
+        _show(metrics, model, data, output)
+    raise typer.Exit(int(bool(metrics["skipped"])))
+
+
+def _show(metrics: dict[str, Any], model: str, data: str, output: Output) -> None:
     left = f" ({metrics['left_out']} left out: trained on)" if metrics["left_out"] else ""
     output.text(
         f"{model} on {data}: {metrics['clips']} clips{left}, {len(metrics['labels'])} labels"

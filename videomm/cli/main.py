@@ -69,7 +69,10 @@ def main() -> None:
         app()
     except VideommError as error:
         _fail(f"videomm: {error}", 2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as error:
+        # typer may have caught the interrupt, and leaves with its exit code alone.
+        if isinstance(error, SystemExit) and error.code != 130:
+            raise
         _fail("videomm: interrupted", 130)
     except BrokenPipeError:
         # The reader went away; Python would complain once more while flushing at exit.

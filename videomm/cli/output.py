@@ -63,7 +63,11 @@ class Output:
         if sentence := gain_text(metrics["gain"]):
             self.text(f"  {sentence}")
         self.warnings(metrics["warnings"])
-        self.warnings([f"skipped: {item['message']}" for item in metrics["skipped"]])
+        self.skipped(metrics["skipped"])
+
+    def skipped(self, rows: list[dict[str, Any]]) -> None:
+        """Print which files of a data set could not be read."""
+        self.warnings([f"skipped: {item['message']}" for item in rows])
 
     def error(self, path: str, error: VideommError) -> None:
         """Print what went wrong with one file, and remember that something did."""

@@ -46,6 +46,7 @@ def command(
         output.record({"model": run.out, **metrics})
     else:
         _show(metrics, run.out, output)
+    raise typer.Exit(int(bool(metrics["skipped"])))
 
 
 def _show(metrics: dict[str, Any], out: str, output: Output) -> None:
@@ -65,5 +66,5 @@ def _show(metrics: dict[str, Any], out: str, output: Output) -> None:
         table.add_row(*row)
     output.table(table)
     output.warnings(metrics["warnings"])
-    output.warnings([f"skipped: {item['message']}" for item in metrics["skipped"]])
+    output.skipped(metrics["skipped"])
     output.text(f"  use it: videomm classify CLIP --model {out} --labels 'a cat,a dog'")

@@ -64,6 +64,7 @@ def command(
         output.record({"model": out, **metrics})
     else:
         _show(metrics, out, output)
+    raise typer.Exit(int(bool(metrics["skipped"])))
 
 
 def _show(metrics: dict[str, Any], out: str, output: Output) -> None:

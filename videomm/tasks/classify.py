@@ -96,7 +96,8 @@ def _choose_labels(
         way = "on its own" if model.multi_label else "against the others"
         notes.append(f"{model.name} was trained to score each label {way}; scores may mean little")
     if other := [name for name in names if name not in model.labels]:
-        notes.append(f"{model.name} was not trained on the label {other[0]!r}; it may mean little")
+        which = f"label {other[0]!r}; it" if len(other) == 1 else f"labels {other}; they"
+        notes.append(f"{model.name} was not trained on the {which} may mean little")
     return config, names, tuple(notes)
 
 

@@ -75,6 +75,12 @@ def read_pictures(path: str | os.PathLike[str]) -> tuple[list[Picture], list[str
     rows = read_rows(source)
     if not rows:
         raise InvalidInputError(f"{str(path)!r} has no rows; expected one a picture")
+    columns = {key for _, row in rows for key in row}
+    if missing := [name for name in ("path", "text") if name not in columns]:
+        raise InvalidInputError(
+            f"{str(path)!r} has no column {missing[0]!r}; its columns are "
+            f"{', '.join(sorted(columns))}, and path and text are needed"
+        )
     found: dict[str, Picture] = {}
     for number, row in rows:
         try:
@@ -82,7 +88,7 @@ def read_pictures(path: str | os.PathLike[str]) -> tuple[list[Picture], list[str
             found[picture.path] = _merge(found.get(picture.path), picture)
         except ValueError as error:
             raise InvalidInputError(f"{source} line {number}: {error}") from error
-    unknown = sorted({key for _, row in rows for key in row if key not in COLUMNS})
+    unknown = sorted(columns - set(COLUMNS))
     notes = [f"columns that mean nothing here: {', '.join(unknown)}"] if unknown else []
     return list(found.values()), notes
 

@@ -7,7 +7,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from videomm.config import Config
 from videomm.errors import InvalidInputError
@@ -32,7 +32,7 @@ class Section(Config):
             fits = isinstance(value, (int, float) if wanted is float else wanted)
             if not fits or (isinstance(value, bool) and wanted is not bool):
                 raise InvalidInputError(
-                    f"{cls.__name__}: {item.name} must be a {wanted.__name__}, such as "
+                    f"{cls.title}: {item.name} must be of type {wanted.__name__}, such as "
                     f"{item.default!r}, got {value!r:.80}"
                 )
         return super().from_dict(values)
@@ -48,6 +48,8 @@ class ImageStart(Section):
         weights: `pretrained`, or `random` for an untrained architecture.
         frozen: only the head behind the trunk learns, and the trunk sees each picture once.
     """
+
+    title: ClassVar[str] = "[image]"
 
     start: str = "tiny"
     weights: str = "pretrained"
@@ -69,6 +71,8 @@ class TextStart(Section):
         frozen: only its projection learns.
         context_length: tokens a text at most; `encoder` has its own.
     """
+
+    title: ClassVar[str] = "[text]"
 
     start: str = OWN_TEXT
     weights: str = "pretrained"
@@ -104,6 +108,8 @@ class LoopSettings(Section):
         crop_size: side of the random crops in pixels; 0 takes the tower's own size.
         measure_every: steps between two measurements and saves.
     """
+
+    title: ClassVar[str] = "[train]"
 
     steps: int = 400
     batch_size: int = 128
@@ -142,6 +148,8 @@ class PretrainRunConfig(Config):
         text: table `[text]`.
         train: table `[train]`.
     """
+
+    title: ClassVar[str] = "outside of its tables"
 
     data: str
     out: str
