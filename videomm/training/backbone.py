@@ -15,6 +15,7 @@ mirror image.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -28,7 +29,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from videomm.training.image_data import ImageArchive, ImageRow
-from videomm.training.progress import report
+from videomm.training.shards import cached_shards
 from videomm.training.views import Pictures, Transform
 
 BACKBONE = "efficientnet_lite0"
@@ -114,22 +115,16 @@ def cache_logits(
     Returns:
         float16 (N, 1000), in the order of ImageNet's class ids.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    model = None
-    shards = []
-    for start in range(0, len(rows), SHARD):
-        path = folder / f"{start:06d}_{len(rows)}.npy"
-        if not path.exists():
-            model = model or fused(load_original(2), TEACHER_SIZE, 32)
-            pictures = Pictures(archive, rows[start : start + SHARD], teacher_transform())
-            batches = DataLoader(pictures, batch_size=32, num_workers=1)
-            parts = [
-                model(batch.contiguous(memory_format=torch.channels_last)).half().numpy()
-                for batch in batches
-            ]
-            unfinished = path.with_suffix(".part.npy")
-            np.save(unfinished, np.concatenate(parts))
-            unfinished.replace(path)
-            report("logits", done=start + len(pictures), of=len(rows))
-        shards.append(np.load(path))
-    return np.concatenate(shards)
+    # Only where there is something to look at.
+    model = cache(lambda: fused(load_original(2), TEACHER_SIZE, 32))
+
+    def look(numbers: range) -> npt.NDArray[np.float32]:
+        pictures = Pictures(archive, rows[numbers.start : numbers.stop], teacher_transform())
+        parts = [
+            model()(batch.contiguous(memory_format=torch.channels_last))
+            for batch in DataLoader(pictures, batch_size=32, num_workers=1)
+        ]
+        return torch.cat(parts).numpy()
+
+    path = folder / f"{{:06d}}_{len(rows)}.npy"
+    return cached_shards("logits", len(rows), SHARD, path, look)

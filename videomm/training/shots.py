@@ -10,7 +10,7 @@ weighted as their pixels would be. Both are approximations, the second a rough o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from videomm.training.compositions import (
 )
 from videomm.training.image_data import ImageArchive, ImageRow, load_split
 from videomm.training.progress import report
+from videomm.training.shards import cached_shards
 from videomm.types import Array, SamplingPlan, Timeline
 
 POSITIONS = 3  # along a picture's path
@@ -99,7 +100,8 @@ def embed_shots(
 
     digest = _digest(encoder, rows)
     seen, read = (
-        _sharded(folder / digest / make.__name__, len(rows), make) for make in (paths, captions)
+        cached_shards(stage, len(rows), SHARD, folder / digest / stage / "{:06d}.npy", make)
+        for stage, make in (("paths", paths), ("captions", captions))
     )
     return Shots(_unit(seen), _unit(read), digest)
 
@@ -119,21 +121,6 @@ def _digest(encoder: FrameEncoder, rows: Sequence[ImageRow]) -> str:
     for row in rows:
         digest.update(f"{row.set_name}/{row.file}/{row.captions}\n".encode())
     return digest.hexdigest()
-
-
-def _sharded(folder: Path, count: int, make: Callable[[range], Array]) -> npt.NDArray[np.float16]:
-    """What `make` gives for 0..count, by shards that are read where they exist."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = []
-    for start in range(0, count, SHARD):
-        path = folder / f"{start:06d}.npy"
-        if not path.exists():
-            partial = path.with_suffix(".part.npy")
-            np.save(partial, make(range(start, min(start + SHARD, count))).astype(np.float16))
-            partial.replace(path)
-            report(folder.name, done=min(start + SHARD, count), of=count)
-        shards.append(np.load(path))
-    return np.concatenate(shards)
 
 
 def assemble(paths: Tensor, composition: Composition, looks: Looks) -> Tensor:

