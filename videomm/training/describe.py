@@ -37,7 +37,6 @@ from videomm.training.caption_data import (
     pack,
 )
 from videomm.training.image_data import CAPTION_SETS, ImageArchive, load_split
-from videomm.training.pretrain import step_seed
 from videomm.training.progress import (
     keep_freed_memory,
     load_saved,
@@ -45,7 +44,7 @@ from videomm.training.progress import (
     save_atomic,
     seed_everything,
 )
-from videomm.training.schedule import average_decay, learning_rate, update_average
+from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
 from videomm.training.spatial import Places, cache_spatial
 
 PENALTIES = (0.0, 0.3, 0.6, 0.9)

@@ -28,7 +28,7 @@ from videomm.progress import progress_bar
 from videomm.tasks.classify import embed_labels
 from videomm.training.clips import Clip
 from videomm.training.progress import load_saved, save_atomic
-from videomm.training.schedule import learning_rate
+from videomm.training.schedule import learning_rate, step_seed
 from videomm.training.splits import strata
 from videomm.types import Array
 
@@ -211,7 +211,7 @@ def _run_epoch(
     schedule: torch.optim.lr_scheduler.LambdaLR,
 ) -> float:
     """One pass over the clips; returns the mean loss."""
-    seed = config.seed * 1_000_003 + epoch
+    seed = step_seed(config.seed, epoch)
     generator = torch.Generator().manual_seed(seed)
     total = 0.0
     model.train()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from torch.nn import functional as F
 from videomm.config import Config
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
-from videomm.training.progress import load_saved, save_atomic
-from videomm.training.schedule import average_decay, learning_rate, update_average
+from videomm.training.averaged import AveragedTraining
+from videomm.training.schedule import step_seed
 
 IGNORED = -100  # the label of padding
 MIXED_FRAMES = (2, 12)  # mean length of a video's mixed stretches, drawn evenly in its logarithm
@@ -212,8 +211,8 @@ def fit_frame_labels(
     return trainer.average.eval()
 
 
-class _Trainer:
-    """The state of one training: what a checkpoint holds."""
+class _Trainer(AveragedTraining[FrameLabelModel]):
+    """One training of per-frame labels."""
 
     def __init__(
         self,
@@ -221,17 +220,25 @@ class _Trainer:
         shape: FrameLabelConfig,
         config: FrameLabelTraining,
     ) -> None:
-        self.videos, self.config, self.step = videos, config, 0
-        self.settings = {"shape": shape.to_dict(), "training": config.to_dict()}
-        self.model = FrameLabelModel(shape)
+        self.videos, self.config = videos, config
+        model = FrameLabelModel(shape)
         features = np.concatenate([video.features for video in videos]).astype(np.float64)
-        self.model.mean.copy_(torch.from_numpy(features.mean(0)))
+        model.mean.copy_(torch.from_numpy(features.mean(0)))
         # A feature that never varies tells nothing; it is not blown up either.
         deviation = features.std(0)
-        self.model.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0)))
-        self.average = copy.deepcopy(self.model)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), config.lr, weight_decay=config.weight_decay
+        model.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0)))
+        group = {
+            "params": list(model.parameters()),
+            "peak": config.lr,
+            "weight_decay": config.weight_decay,
+        }
+        super().__init__(
+            model,
+            [group],
+            {"shape": shape.to_dict(), "training": config.to_dict()},
+            steps=config.steps,
+            warmup_steps=config.warmup_steps,
+            ema_decay=config.ema_decay,
         )
 
     def draw(self) -> list[LabelledFrames]:
@@ -250,41 +257,13 @@ class _Trainer:
         """One batch: forward, backward, update, average."""
         config = self.config
         features, times, labels = pad_videos(self.draw())
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for dropout
+        torch.manual_seed(step_seed(config.seed, self.step))  # for dropout
         mask = labels != IGNORED
         loss = torch.zeros(())
         for logits in self.model.train().all_stages(features, times, mask):
             loss = loss + F.cross_entropy(logits.mT, labels, ignore_index=IGNORED)
             loss = loss + config.smoothing * smoothing_loss(logits, mask)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, config.steps, config.lr, config.warmup_steps)
-        self.optimizer.step()
-        update_average(self.average, self.model, average_decay(config.ema_decay, self.step))
-        self.step += 1
-
-    def save(self, path: Path) -> None:
-        state = {
-            "settings": self.settings,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_atomic(state, path)
-
-    def load(self, path: Path) -> None:
-        state = load_saved(path)
-        if state["settings"] != self.settings:
-            raise InvalidInputError(
-                f"{path} is a checkpoint of other settings: remove it, or train with its own"
-            )
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.update(loss)
 
 
 def _check_videos(videos: Sequence[LabelledFrames], shape: FrameLabelConfig) -> None:

@@ -28,7 +28,7 @@ from videomm.training.losses import contrastive_loss, distillation_loss, soft_ta
 from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 from videomm.training.ranks import gather, rank, share, sum_gradients
-from videomm.training.schedule import average_decay, learning_rate, update_average
+from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
 from videomm.training.towers import MAX_SCALE, ImageTower, TowerPair
 
 ZERO_SIZE = 0.02  # taken for the size of a tensor that is zero, as an untrained bias is
@@ -168,11 +168,6 @@ def parameter_groups(pair: TowerPair, config: PretrainConfig) -> list[dict[str, 
 def size_of(parameter: Tensor) -> float:
     """Root mean square of its elements; `ZERO_SIZE` where all are zero."""
     return float(parameter.detach().square().mean().sqrt()) or ZERO_SIZE
-
-
-def step_seed(seed: int, step: int) -> int:
-    """Seeded a step, not a run, so that a resumed run draws what an unbroken one does."""
-    return seed * 1_000_003 + step
 
 
 def draw_crops(

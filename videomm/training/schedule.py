@@ -1,4 +1,4 @@
-"""What changes from step to step of any training: the learning rate, and the weights' average."""
+"""What changes from step to step of any training: rate, seed, and the weights' average."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ def learning_rate(step: int, total: int, peak: float, warmup: int) -> float:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / max(1, total - warmup)
     return peak * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Seeded a step, not a run, so that a resumed run draws what an unbroken one does."""
+    return seed * 1_000_003 + step
 
 
 def average_decay(decay: float, step: int) -> float:

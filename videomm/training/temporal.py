@@ -12,7 +12,6 @@ that `load_model` reads.
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,11 @@ from videomm.evaluation.compositions import find_in, measure_findings
 from videomm.hub import load_model, save_model
 from videomm.models.temporal import TemporalBlock, TemporalConfig, TemporalTransformer
 from videomm.models.video_model import VideoModel
+from videomm.training.averaged import AveragedTraining
 from videomm.training.image_data import ImageArchive, load_split
 from videomm.training.losses import contrastive_loss
-from videomm.training.progress import keep_freed_memory, load_saved, report, save_atomic
-from videomm.training.schedule import average_decay, learning_rate, update_average
+from videomm.training.progress import keep_freed_memory, report
+from videomm.training.schedule import step_seed
 from videomm.training.shots import Batch, Shots, Watched, draw_batch, embed_shots, watch_split
 
 WATCHED = 60  # compositions of the val split, rendered to measure on while training
@@ -174,61 +174,38 @@ def fit_temporal(
     return trainer.average.eval()
 
 
-class _Trainer:
-    """The state of one training: what a checkpoint holds."""
+class _Trainer(AveragedTraining[TemporalTransformer]):
+    """One training of the temporal Transformer."""
 
     def __init__(
         self, shots: Shots, shape: TemporalConfig, scale: float, config: TemporalTraining
     ) -> None:
-        self.shots, self.scale, self.config, self.step = shots, scale, config, 0
-        self.settings = {
+        self.shots, self.scale, self.config = shots, scale, config
+        settings = {
             "shots": shots.digest,
             "shape": shape.to_dict(),
             "scale": scale,
             "training": config.to_dict(),
         }
-        self.model = TemporalTransformer(shape)
-        attend_to_alike(self.model)
-        self.average = copy.deepcopy(self.model)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.model, config), config.lr)
+        model = TemporalTransformer(shape)
+        attend_to_alike(model)
+        super().__init__(
+            model,
+            parameter_groups(model, config),
+            settings,
+            steps=config.steps,
+            warmup_steps=config.warmup_steps,
+            ema_decay=config.ema_decay,
+        )
 
     def take_step(self) -> float:
         """One batch: forward, backward, update, average."""
         config, size = self.config, self.config.batch_size
         batch = draw_batch(self.shots, config.seed, range(self.step * size, (self.step + 1) * size))
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # for dropout
+        torch.manual_seed(step_seed(config.seed, self.step))  # for dropout
         loss = composition_loss(self.model.train(), batch, self.scale, config.pooled_weight)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for group in self.optimizer.param_groups:
-            peak = group["peak"]
-            group["lr"] = learning_rate(self.step, config.steps, peak, config.warmup_steps)
-        self.optimizer.step()
-        update_average(self.average, self.model, average_decay(config.ema_decay, self.step))
-        self.step += 1
+        self.update(loss)
         return loss.item()
-
-    def save(self, path: Path) -> None:
-        state = {
-            "settings": self.settings,
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_atomic(state, path)
-
-    def load(self, path: Path) -> None:
-        state = load_saved(path)
-        if state["settings"] != self.settings:
-            raise InvalidInputError(
-                f"{path} is a checkpoint of other settings: remove it, or train with its own"
-            )
-        self.step = state["step"]
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
 
 
 @torch.inference_mode()
