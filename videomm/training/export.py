@@ -95,7 +95,7 @@ def export(
     pieces: list[str],
     scale: float,
 ) -> None:
-    """Write the model folder; files are replaced one by one, weights last but for the config.
+    """Write the model folder; files are replaced one by one, the config comes last.
 
     Args:
         folder: Where to; a model card that is there stays.
@@ -122,10 +122,17 @@ def export(
     }
     (partial / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     folder.mkdir(exist_ok=True)
-    for path in sorted(partial.iterdir()):
+    _move_in(partial, folder)
+
+
+def _move_in(partial: Path, folder: Path) -> None:
+    """Move all files of a folder, and of those within, into another, which has the same ones
+    within; the config, which makes it an encoder, comes last."""
+    written = [path for path in sorted(partial.rglob("*")) if path.is_file()]
+    for path in sorted(written, key=lambda path: path.name == CONFIG_FILE):
         path.chmod(0o644)
-        os.replace(path, folder / path.name)
-    partial.rmdir()
+        os.replace(path, folder / path.relative_to(partial))
+    shutil.rmtree(partial)
 
 
 def read_model_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -168,11 +175,7 @@ def write_encoder(
     save_file(state, partial / WEIGHTS_FILE, metadata={"format": "pt"})
     both = {"model_cfg": config, "preprocess_cfg": preprocess}
     (partial / CONFIG_FILE).write_text(json.dumps(both, indent=2) + "\n", encoding="utf-8")
-    written = [path for path in sorted(partial.rglob("*")) if path.is_file()]
-    for path in sorted(written, key=lambda path: path.name == CONFIG_FILE):
-        path.chmod(0o644)
-        os.replace(path, folder / path.relative_to(partial))
-    shutil.rmtree(partial)
+    _move_in(partial, folder)
 
 
 def load_exported(folder: Path) -> tuple[Any, Any, Any]:
