@@ -111,8 +111,8 @@ class TinyRun:
         data: The data folder.
         work: Where stages keep their results.
         config: Settings.
-        text_folder: A model folder of this recipe whose text tower is taken as it is; None makes
-            one.
+        text_folder: A model folder of this recipe whose text tower is the start; None makes one
+            from the sentence encoder.
     """
 
     def __init__(
@@ -257,7 +257,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--work", type=Path, required=True, help="where stages keep results")
     parser.add_argument("--out", type=Path, required=True, help="the model folder to write")
     parser.add_argument(
-        "--text", type=Path, help="an earlier model folder whose text tower is taken as it is"
+        "--text", type=Path, help="an earlier model folder, whose text tower is the start"
     )
     parser.add_argument("--threads", type=int, default=0, help="torch threads (0: torch decides)")
     return parser.parse_args(arguments)
