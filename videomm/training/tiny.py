@@ -201,7 +201,9 @@ class TinyRun:
         seed_everything(SEED)
         clip = build_clip(EMBED_DIM, self.text_config)
         visual = cast(nn.Module, clip.visual)
-        cast(nn.Module, visual.trunk).load_state_dict(build_backbone().state_dict())
+        trunk = cast(nn.Module, visual.trunk)
+        trunk.load_state_dict(build_backbone().state_dict())
+        trunk.to(memory_format=torch.channels_last)
         tower = ImageTower(visual, self.text_config.width, EMBED_DIM)
         small = self.config.images
         projection = cast(Tensor, text_tower.text_projection)

@@ -18,8 +18,8 @@ IMAGE_SIZE = 256
 MEAN = STD = (0.5, 0.5, 0.5)  # pixels in [-1, 1]
 # All of a picture is seen, if a little squeezed: half of a wide frame is lost to a middle square.
 RESIZE_MODE = "squash"
-# Width to height of random crops: most pictures are 4:3 or 3:4, videos are 16:9.
-ASPECTS = (0.75, 2.0)
+# Width to height of random crops: most pictures are 4:3 or 3:4, videos are 16:9 or 9:16.
+ASPECTS = (0.5, 2.0)
 
 Transform = Callable[[Image.Image], Tensor]
 
