@@ -7,6 +7,7 @@ Rules and short word lists, no statistics: "does the man jump over a fence" beco
 from __future__ import annotations
 
 import re
+from functools import cache
 
 
 def _words(text: str) -> frozenset[str]:
@@ -91,6 +92,7 @@ def gerund(verb: str) -> str:
     return verb + verb[-1] + "ing" if short else verb + "ing"
 
 
+@cache
 def base_verb(word: str) -> str | None:
     """The verb that a word is a form of (`runs`, `running`, `run` give `run`), or None."""
     candidates = [word]
