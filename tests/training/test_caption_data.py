@@ -14,7 +14,9 @@ from videomm.training.caption_data import (
     build_tokenizer,
     caption_ids,
     pack,
+    question_ids,
 )
+from videomm.training.questions import PictureQuestion
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x2FF)) | st.text("aB-' .9s"))
@@ -47,6 +49,22 @@ def test_packed_captions() -> None:
     assert segments.tolist() == [[0, 0, 1, 1, 1], [0, 0, 1, 1, 1]]
     assert targets.tolist() == [[7, END, 8, PAD, END], [9, END, PAD, PAD, PAD]]
     assert ids.dtype == torch.int64
+
+
+def test_a_prompt_is_read_and_not_learned() -> None:
+    ids, segments, targets = pack([[[START, 7, END], [8, 9, START, 5, END]]])
+    assert ids.tolist() == [[START, 7, 8, 9, START, 5]]
+    assert segments.tolist() == [[0, 0, 1, 1, 1, 1]]
+    assert targets.tolist() == [[7, END, PAD, PAD, 5, END]]
+
+
+def test_questions_stand_before_their_answers() -> None:
+    tokenizer = build_tokenizer(["what runs a dog"], 1)
+    question = PictureQuestion(1, "what", "what runs", "a dog", "dog", frozenset({"dog"}))
+    none, (ids,) = question_ids(tokenizer, [question], 2)
+    assert none == []
+    words = [tokenizer.id_to_token(i) for i in ids]
+    assert words == ["what", "runs", "[START]", "a", "dog", "[END]"]
 
 
 @given(number=st.integers(4, 90), size=st.integers(1, 4), seed=st.integers(0, 9))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
 from videomm.hub import Describer, load_decoder
-from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.decoder import END, START, DecoderConfig, TextDecoder
 from videomm.models.generation import GenerationConfig
 from videomm.training import describe as module
 from videomm.training.caption_data import CaptionedPictures, build_tokenizer, caption_ids
@@ -22,7 +23,9 @@ from videomm.training.describe import (
     caption_loss,
     caption_places,
     choose_generation,
+    likelihood,
     main,
+    reward,
     train_decoder,
     validation_loss,
 )
@@ -94,15 +97,15 @@ def stop_at_second_save(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Monk
 def test_a_stopped_run_goes_on_to_the_same_weights(
     tmp_path: Path, stop_at_second_save: pytest.MonkeyPatch
 ) -> None:
-    stop_at_second_save.setattr(module, "measure", lambda describer, data: {"bleu4": 1.0})
+    stop_at_second_save.setattr(module, "measure", lambda describer, data: {"cider": 1.0})
     data = pictures()
     stopped, resumed, whole, before = (new_describer(data) for _ in range(4))
     with pytest.raises(KeyboardInterrupt):
-        train_decoder(stopped, data, data, tmp_path / "part.pt", SMALL)
+        train_decoder(stopped, data, data, tmp_path / "part.pt", SMALL, likelihood(data, SMALL))
     stop_at_second_save.undo()
-    stop_at_second_save.setattr(module, "measure", lambda describer, data: {"bleu4": 1.0})
-    train_decoder(resumed, data, data, tmp_path / "part.pt", SMALL)
-    train_decoder(whole, data, data, tmp_path / "whole.pt", SMALL)
+    stop_at_second_save.setattr(module, "measure", lambda describer, data: {"cider": 1.0})
+    train_decoder(resumed, data, data, tmp_path / "part.pt", SMALL, likelihood(data, SMALL))
+    train_decoder(whole, data, data, tmp_path / "whole.pt", SMALL, likelihood(data, SMALL))
     for name, value in whole.decoder.state_dict().items():
         assert torch.equal(value, resumed.decoder.state_dict()[name]), name
         assert not torch.equal(value, before.decoder.state_dict()[name]), name
@@ -118,12 +121,38 @@ def test_the_weights_of_the_best_measurement_are_kept(
 
     def measure(describer: Describer, data: CaptionedPictures) -> dict[str, float]:
         states.append({k: v.clone() for k, v in describer.decoder.state_dict().items()})
-        return {"bleu4": next(figures)}
+        return {"cider": next(figures)}
 
     monkeypatch.setattr(module, "measure", measure)
     describer = new_describer(data)
-    train_decoder(describer, data, data, tmp_path / "run.pt", SMALL)
+    train_decoder(describer, data, data, tmp_path / "run.pt", SMALL, likelihood(data, SMALL))
     assert all(torch.equal(states[1][k], v) for k, v in describer.decoder.state_dict().items())
+
+
+def test_a_reward_is_the_loss_of_own_captions_and_the_step_decides_which() -> None:
+    data = pictures()
+    decoder = new_describer(data).decoder
+    loss = reward(data, SMALL, max_tokens=6)
+    rows, places = [0, 3], torch.from_numpy(data.views[0][[0, 3]]).float()
+    seen = torch.ones(places.shape[:2], dtype=torch.bool)
+    first, again, other = (loss(decoder, rows, places, seen, seed) for seed in (1, 1, 2))
+    assert first.item() == again.item() != other.item()
+    first.backward()
+    assert decoder.embedding.weight.grad is not None
+
+
+def test_answers_are_learned_beside_captions() -> None:
+    data = pictures()
+    tokenizer = new_describer(data).tokenizer
+    questions = [[[tokenizer.token_to_id("the"), START, tokenizer.token_to_id("dog"), END]]] * 8
+    decoder = new_describer(data, dropout=0.0).decoder
+    rows, places = [0, 3], torch.from_numpy(data.views[0][[0, 3]]).float()
+    config = replace(SMALL, smoothing=0.0)
+    seen = torch.ones(places.shape[:2], dtype=torch.bool)
+    loss = likelihood(replace(data, questions=questions), config)
+    texts = [[*data.ids[row], *questions[row]] for row in rows]
+    wanted = caption_loss(decoder, places, texts)
+    assert loss(decoder, rows, places, seen, 0).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
 @needs_scorer
@@ -133,7 +162,7 @@ def test_learns_what_pictures_show(tmp_path: Path, capsys: pytest.CaptureFixture
     describer = new_describer(data, dropout=0.0)
     config = DescribeConfig(steps=150, batch_size=8, lr=5e-3, warmup_steps=10, measure_every=50)
     untrained = validation_loss(describer.decoder, data)
-    train_decoder(describer, data, data, tmp_path / "run.pt", config)
+    train_decoder(describer, data, data, tmp_path / "run.pt", config, likelihood(data, config))
     captions, likelihoods = caption_places(describer, data.views[0], chunk=3)
     wanted = [[c.lower().removesuffix(" .") for c in row] for row in data.references]
     assert all(caption in row for caption, row in zip(captions, wanted, strict=True))
@@ -145,11 +174,10 @@ def test_learns_what_pictures_show(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_too_few_pictures(tmp_path: Path) -> None:
-    data = pictures()
+    data, config = pictures(), DescribeConfig(batch_size=9)
+    loss = likelihood(data, config)
     with pytest.raises(ValueError, match="a step takes 9 pictures, got 8: lower batch_size"):
-        train_decoder(
-            new_describer(data), data, data, tmp_path / "run.pt", DescribeConfig(batch_size=9)
-        )
+        train_decoder(new_describer(data), data, data, tmp_path / "run.pt", config, loss)
 
 
 @needs_data
@@ -165,7 +193,16 @@ def test_from_pictures_to_a_folder(
 
     monkeypatch.setattr(module, "load_split", few)
     monkeypatch.setattr(module, "load_encoder", lambda name: tiny)
-    options = ["--model", "tiny", "--steps", "2", "--out", str(tmp_path / "out")]
+    options = [
+        "--model",
+        "tiny",
+        "--steps",
+        "2",
+        "--reward-steps",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(["--data", str(data), "--work", str(tmp_path / "work"), *options]) == 0
     describer = load_decoder(tmp_path / "out", tiny)
     assert describer.threshold < 0

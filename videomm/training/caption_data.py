@@ -13,6 +13,7 @@ from torch import Tensor
 
 from videomm.evaluation.captions import WORD_PATTERN, caption_words
 from videomm.models.decoder import END, PAD, START, UNKNOWN
+from videomm.training.questions import PictureQuestion
 from videomm.training.spatial import Places
 
 SPECIAL_TOKENS = {PAD: "[PAD]", UNKNOWN: "[UNK]", START: "[START]", END: "[END]"}
@@ -45,11 +46,13 @@ class CaptionedPictures:
         views: V views of all pictures, float16 (N, P, C) each.
         ids: N lists of captions, as ids between start and end; empty captions are left out.
         references: The same as text.
+        questions: N lists of questions as ids, each with its answer between start and end behind.
     """
 
     views: Sequence[Places]
     ids: Sequence[Sequence[Sequence[int]]]
     references: Sequence[Sequence[str]]
+    questions: Sequence[Sequence[Sequence[int]]] = ()
 
 
 def caption_ids(tokenizer: Tokenizer, references: Sequence[Sequence[str]]) -> list[list[list[int]]]:
@@ -61,15 +64,27 @@ def caption_ids(tokenizer: Tokenizer, references: Sequence[Sequence[str]]) -> li
     return rows
 
 
+def question_ids(
+    tokenizer: Tokenizer, questions: Sequence[PictureQuestion], number: int
+) -> list[list[list[int]]]:
+    """Ids of questions and answers, a list for each of a number of pictures."""
+    rows: list[list[list[int]]] = [[] for _ in range(number)]
+    asked = tokenizer.encode_batch([q.question for q in questions])
+    said = tokenizer.encode_batch([q.answer for q in questions])
+    for question, prompt, answer in zip(questions, asked, said, strict=True):
+        rows[question.picture].append([*prompt.ids, START, *answer.ids, END])
+    return rows
+
+
 def pack(rows: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor, Tensor]:
-    """All captions of a picture in one row, so that they ask its places together.
+    """All texts of a picture in one row, so that they ask its places together.
 
     Args:
-        rows: For each of B pictures its captions' ids with start and end.
+        rows: For each of B pictures its texts' ids with start and end, and a prompt before.
 
     Returns:
-        Ids (B, L) without ends; segments (B, L), which caption each belongs to; targets (B, L),
-        the token after each, padding where nothing is to be learned: unknown words.
+        Ids (B, L) without ends; segments (B, L), which text each belongs to; targets (B, L), the
+        token after each, padding where nothing is to be learned: unknown words, and prompts.
     """
     length = max(sum(len(ids) - 1 for ids in row) for row in rows)
     inputs, segments, targets = (torch.full((len(rows), length), PAD) for _ in range(3))
@@ -79,6 +94,7 @@ def pack(rows: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor, Tenso
             part = slice(place, place + len(ids) - 1)
             inputs[i, part] = torch.tensor(ids[:-1])
             targets[i, part] = torch.tensor(ids[1:])
+            targets[i, place : place + ids.index(START)] = PAD
             segments[i, part] = number
             place = part.stop
         segments[i, place:] = len(row)

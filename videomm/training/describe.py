@@ -1,18 +1,20 @@
-"""Train the text decoder of an image tower on captions.
+"""Train the text decoder of an image tower on captions, and on questions made of them.
 
     python -m videomm.training.describe --data DIR --work DIR --model videomm/weights/tiny --out DIR
 
-The image tower stays as it is: what it sees at each place of the pictures is computed once and kept
-under ``--work``, as is the state of the training, so that a second call goes on where the first one
-stopped. What `beam_search` needs and the threshold under which a caption is withheld are chosen on
-flickr8k's validation pictures. Progress goes to stderr as JSON lines. Seeds are fixed.
+First each word of people's captions and of the answers is made likely, then the decoder's own
+captions are rewarded for being like people's. The image tower stays as it is: what it sees at each
+place of the pictures is computed once and kept under ``--work``, as is the state of the training,
+so that a second call goes on where the first one stopped. What `beam_search` needs and the
+threshold under which a caption is withheld are chosen on flickr8k's validation pictures. Progress
+goes to stderr as JSON lines. Seeds are fixed.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from videomm.training.caption_data import (
     build_tokenizer,
     caption_ids,
     pack,
+    question_ids,
 )
 from videomm.training.image_data import CAPTION_SETS, ImageArchive, load_split
 from videomm.training.progress import (
@@ -44,10 +47,13 @@ from videomm.training.progress import (
     save_atomic,
     seed_everything,
 )
+from videomm.training.questions import make_questions
 from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
+from videomm.training.self_critical import CiderReward, advantages, draw_captions, policy_loss
 from videomm.training.spatial import Places, cache_spatial
 
 PENALTIES = (0.0, 0.3, 0.6, 0.9)
+REWARD_STEPS, REWARD_LR = 800, 5e-5
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class DescribeConfig:
             https://arxiv.org/abs/1512.00567, section 7).
         ema_decay: Of the weights' moving average, which is what is measured and kept.
         measure_every: Steps between measurements, after which the state is saved.
+        samples: Captions that are drawn of each picture, where they are rewarded.
+        questions: Of each picture a step, beside all its captions.
         withheld: Share of the validation captions, the least likely, that the threshold withholds.
         seed: Of everything.
     """
@@ -84,6 +92,8 @@ class DescribeConfig:
     smoothing: float = 0.1
     ema_decay: float = 0.995
     measure_every: int = 300
+    samples: int = 5
+    questions: int = 6
     withheld: float = 0.1
     seed: int = 0
 
@@ -174,8 +184,8 @@ def parameter_groups(decoder: TextDecoder, config: DescribeConfig) -> list[dict[
 
 def draw_batch(
     data: CaptionedPictures, lengths: Sequence[int], config: DescribeConfig, step: int
-) -> tuple[Tensor, Tensor, list[Sequence[Sequence[int]]]]:
-    """Places (B, P, C) of pictures in a random view each, which are seen (B, P), and captions."""
+) -> tuple[list[int], Tensor, Tensor]:
+    """Numbers of pictures (B,), their places in a random view each (B, P, C), which are seen."""
     epoch, number = divmod(step, len(lengths) // config.batch_size)
     rows = batches_of_epoch(lengths, config.batch_size, step_seed(config.seed, epoch))[number]
     rng = np.random.default_rng(step_seed(config.seed, step))
@@ -183,7 +193,46 @@ def draw_batch(
     places = np.stack([data.views[view][row] for view, row in zip(views, rows, strict=True)])
     seen = torch.from_numpy(rng.random(places.shape[:2]) >= config.place_dropout)
     seen[:, 0] |= ~seen.any(1)
-    return torch.from_numpy(places).float(), seen, [data.ids[row] for row in rows]
+    return rows, torch.from_numpy(places).float(), seen
+
+
+# The loss of a step: of the pictures with these numbers, their places (B, P, C), which of those are
+# seen (B, P), and the step's seed.
+StepLoss = Callable[[TextDecoder, Sequence[int], Tensor, Tensor, int], Tensor]
+
+
+def likelihood(train: CaptionedPictures, config: DescribeConfig) -> StepLoss:
+    """People's captions, and answers to questions, are to be likely."""
+
+    def loss(
+        decoder: TextDecoder, rows: Sequence[int], places: Tensor, seen: Tensor, seed: int
+    ) -> Tensor:
+        decoder.train()
+        texts = [list(train.ids[row]) for row in rows]
+        rng = np.random.default_rng(seed)
+        for row, of_row in zip(rows, texts, strict=True):
+            known = train.questions[row] if train.questions else ()
+            of_row += [known[i] for i in rng.permutation(len(known))[: config.questions]]
+        return caption_loss(decoder, places, texts, seen, config.smoothing)
+
+    return loss
+
+
+def reward(train: CaptionedPictures, config: DescribeConfig, max_tokens: int) -> StepLoss:
+    """The decoder's own captions are to be likelier, the better they are."""
+    cider = CiderReward(train.ids)
+
+    def loss(
+        decoder: TextDecoder, rows: Sequence[int], places: Tensor, seen: Tensor, seed: int
+    ) -> Tensor:
+        decoder.eval()
+        captions = draw_captions(decoder, places, config.samples, seed, max_tokens)
+        rewards = [
+            [cider(row, ids) for ids in drawn] for row, drawn in zip(rows, captions, strict=True)
+        ]
+        return policy_loss(decoder, places, captions, advantages(torch.tensor(rewards)))
+
+    return loss
 
 
 def train_decoder(
@@ -192,15 +241,17 @@ def train_decoder(
     val: CaptionedPictures,
     checkpoint: Path,
     config: DescribeConfig,
+    step_loss: StepLoss,
 ) -> None:
-    """Train in place; the decoder ends as the average of weights with the best BLEU-4 on `val`.
+    """Train in place; the decoder ends as the average of weights with the best CIDEr on `val`.
 
     Args:
-        describer: With a new decoder.
+        describer: With a new decoder, or one of an earlier stage.
         train: At least a batch of pictures.
         val: Pictures to choose by.
         checkpoint: Written at every measurement; a run that finds it goes on from there.
         config: Settings.
+        step_loss: What is minimised.
 
     Raises:
         ValueError: If there are fewer training pictures than a batch has.
@@ -225,9 +276,8 @@ def train_decoder(
         torch.manual_seed(step_seed(config.seed, step))
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config.steps, config.lr, config.warmup_steps)
-        decoder.train()
-        places, seen, captions = draw_batch(train, lengths, config, step)
-        loss = caption_loss(decoder, places, captions, seen, config.smoothing)
+        rows, places, seen = draw_batch(train, lengths, config, step)
+        loss = step_loss(decoder, rows, places, seen, step_seed(config.seed, step))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
@@ -236,8 +286,8 @@ def train_decoder(
         if (step + 1) % config.measure_every == 0 or step + 1 == config.steps:
             figures = measure(replace(describer, decoder=average), val)
             report("describe", step=step + 1, loss=round(loss.item(), 3), val=figures)
-            if figures["bleu4"] > best:
-                best, best_state = figures["bleu4"], copy.deepcopy(average.state_dict())
+            if figures["cider"] > best:
+                best, best_state = figures["cider"], copy.deepcopy(average.state_dict())
             state = {"decoder": decoder.state_dict(), "average": average.state_dict()}
             rest = {"optimizer": optimizer.state_dict(), "step": step + 1}
             save_atomic({**state, **rest, "best": best, "best_state": best_state}, checkpoint)
@@ -248,7 +298,7 @@ def train_decoder(
 def choose_generation(
     describer: Describer, val: CaptionedPictures, config: DescribeConfig
 ) -> Describer:
-    """With the length penalty of the best BLEU-4 on `val`, and the threshold for it."""
+    """With the length penalty of the best CIDEr on `val`, and the threshold for it."""
     found = []
     for penalty in PENALTIES:
         generation = replace(describer.generation, length_penalty=penalty)
@@ -262,7 +312,7 @@ def choose_generation(
         figures |= {"threshold": threshold, "withheld_cider": scores.cider[poor].mean()}
         rounded = {name: round(float(value), 3) for name, value in figures.items()}
         report("generation", length_penalty=penalty, **rounded)
-        found.append((scores.bleu[3], generation, threshold))
+        found.append((float(scores.cider.mean()), generation, threshold))
     _, generation, threshold = max(found, key=lambda one: one[0])
     return replace(describer, generation=generation, threshold=round(threshold, 4))
 
@@ -273,14 +323,18 @@ def load_captioned(
     """Training and validation pictures, and the tokenizer of the training captions."""
     train = load_split(data, "train", CAPTION_SETS)
     val = load_split(data, "val", CAPTION_SETS[:1])
-    tokenizer = build_tokenizer([c for row in train for c in row.captions], config.min_count)
+    questions = make_questions([row.captions for row in train], config.seed)
+    texts = [caption for row in train for caption in row.captions]
+    texts += [f"{q.question} {q.answer}" for q in questions]
+    tokenizer = build_tokenizer(texts, config.min_count)
     archive, folder = ImageArchive(data), work / "spatial"
     parts = []
     for rows, views in ((train, config.views), (val, 1)):
         references = [row.captions for row in rows]
         places = [cache_spatial(encoder, archive, rows, view, folder) for view in range(views)]
         parts.append(CaptionedPictures(places, caption_ids(tokenizer, references), references))
-    return parts[0], parts[1], tokenizer
+    asked = question_ids(tokenizer, questions, len(train))
+    return replace(parts[0], questions=asked), parts[1], tokenizer
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> Any:
@@ -293,6 +347,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--model", type=Path, required=True, help="the image tower's folder")
     parser.add_argument("--out", type=Path, required=True, help="where the decoder's files go")
     parser.add_argument("--steps", type=int, default=DescribeConfig.steps, help="of the training")
+    parser.add_argument(
+        "--reward-steps", type=int, default=REWARD_STEPS, help="of the training by reward"
+    )
     parser.add_argument("--threads", type=int, default=0, help="torch threads (0: torch decides)")
     return parser.parse_args(arguments)
 
@@ -315,8 +372,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     describer = Describer(
         TextDecoder(shape), tokenizer, GenerationConfig(), -np.inf, encoder.fingerprint
     )
-    checkpoint = options.work / f"describe_{encoder.fingerprint}_{config.steps}.pt"
-    train_decoder(describer, train, val, checkpoint, config)
+    name = f"{encoder.fingerprint}_{config.steps}"
+    checkpoint = options.work / f"describe_{name}.pt"
+    train_decoder(describer, train, val, checkpoint, config, likelihood(train, config))
+    rewarded = replace(config, steps=options.reward_steps, lr=REWARD_LR)
+    checkpoint = options.work / f"describe_{name}_{rewarded.steps}.pt"
+    step_loss = reward(train, rewarded, describer.generation.max_tokens)
+    train_decoder(describer, train, val, checkpoint, rewarded, step_loss)
     describer = choose_generation(describer, val, config)
     save_decoder(describer, options.out)
     size = sum(path.stat().st_size for path in options.out.glob("decoder.*")) / 1e6
