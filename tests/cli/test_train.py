@@ -83,7 +83,7 @@ def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
     assert start(whole).wait() == 1  # one file is broken
     seconds = time.monotonic() - begun
     dice = random.Random(7)
-    kills = [dice.uniform(0.2, 1.0) * seconds for _ in range(3)]
+    kills = [dice.uniform(0.2, 1.0) * seconds for _ in range(10)]
     for after in kills:
         run = start(cut)
         try:
