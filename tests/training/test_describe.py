@@ -20,9 +20,11 @@ from videomm.training import describe as module
 from videomm.training.caption_data import CaptionedPictures, build_tokenizer, caption_ids
 from videomm.training.describe import (
     DescribeConfig,
+    answer_places,
     caption_loss,
     caption_places,
     choose_generation,
+    hide_pictures,
     likelihood,
     main,
     reward,
@@ -30,6 +32,7 @@ from videomm.training.describe import (
     validation_loss,
 )
 from videomm.training.image_data import ImageRow
+from videomm.training.questions import PictureQuestion
 
 from .conftest import needs_data, needs_scorer
 
@@ -178,6 +181,27 @@ def test_too_few_pictures(tmp_path: Path) -> None:
     loss = likelihood(data, config)
     with pytest.raises(ValueError, match="a step takes 9 pictures, got 8: lower batch_size"):
         train_decoder(new_describer(data), data, data, tmp_path / "run.pt", config, loss)
+
+
+def test_answers_about_pictures_in_any_order_and_in_any_number() -> None:
+    data = pictures()
+    describer = new_describer(data)
+    texts = ("the dog", "a", "the man on the road")
+    questions = [
+        PictureQuestion(number, "what", texts[number % 3], "", "", frozenset())
+        for number in (5, 0, 3, 7)
+    ]
+    together = answer_places(describer, data.views[0], questions)
+    alone = [answer_places(describer, data.views[0], [question], chunk=1) for question in questions]
+    assert [[answer] for answer in together] == alone
+
+
+def test_blind_training_sees_nothing() -> None:
+    data = pictures()
+    hidden = hide_pictures(data)
+    assert hidden.ids == data.ids
+    assert [view.shape for view in hidden.views] == [(8, 1, 6)]
+    assert not hidden.views[0].any()
 
 
 @needs_data

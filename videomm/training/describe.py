@@ -47,7 +47,7 @@ from videomm.training.progress import (
     save_atomic,
     seed_everything,
 )
-from videomm.training.questions import make_questions
+from videomm.training.questions import PictureQuestion, make_questions
 from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
 from videomm.training.self_critical import CiderReward, advantages, draw_captions, policy_loss
 from videomm.training.spatial import Places, cache_spatial
@@ -155,6 +155,31 @@ def caption_places(
         captions += describer.to_text(texts.ids)
         likelihoods.append(texts.log_likelihood.double().numpy())
     return captions, np.concatenate(likelihoods)
+
+
+def answer_places(
+    describer: Describer, places: Places, questions: Sequence[PictureQuestion], chunk: int = 64
+) -> list[str]:
+    """The likeliest answers to questions about pictures.
+
+    Args:
+        describer: The decoder, trained on answers.
+        places: (N, P, C) of the pictures, see `cache_spatial`.
+        questions: About the pictures by their numbers.
+        chunk: Questions at a time.
+    """
+    # An answer has one or two words: there is no length to choose.
+    config = replace(describer.generation, length_penalty=0.0)
+    answers: list[str] = []
+    for start in range(0, len(questions), chunk):
+        part = questions[start : start + chunk]
+        asked = describer.tokenizer.encode_batch([q.question for q in part])
+        longest = max(len(encoding.ids) for encoding in asked)
+        prompt = torch.tensor([[PAD] * (longest - len(e.ids)) + e.ids for e in asked])
+        context = torch.from_numpy(places[[q.picture for q in part]]).float()
+        texts = beam_search(describer.decoder.eval(), context, prompt=prompt, config=config)
+        answers += describer.to_text(texts.ids)
+    return answers
 
 
 def measure(describer: Describer, data: CaptionedPictures) -> dict[str, float]:
@@ -337,6 +362,12 @@ def load_captioned(
     return replace(parts[0], questions=asked), parts[1], tokenizer
 
 
+def hide_pictures(data: CaptionedPictures) -> CaptionedPictures:
+    """The same texts with nothing to see."""
+    nothing = np.zeros((len(data.ids), 1, data.views[0].shape[2]), np.float16)
+    return replace(data, views=[nothing])
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> Any:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -347,6 +378,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--model", type=Path, required=True, help="the image tower's folder")
     parser.add_argument("--out", type=Path, required=True, help="where the decoder's files go")
     parser.add_argument("--steps", type=int, default=DescribeConfig.steps, help="of the training")
+    parser.add_argument(
+        "--blind",
+        action="store_true",
+        help="hide the pictures: what do questions alone give away?",
+    )
     parser.add_argument(
         "--reward-steps", type=int, default=REWARD_STEPS, help="of the training by reward"
     )
@@ -363,6 +399,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = DescribeConfig(steps=options.steps)
     encoder = load_encoder(f"local-dir:{options.model}")
     train, val, tokenizer = load_captioned(encoder, options.data, options.work, config)
+    if options.blind:
+        train, val = hide_pictures(train), hide_pictures(val)
+        config = replace(config, place_dropout=0.0, measure_every=config.steps)
     seed_everything(config.seed)
     shape = DecoderConfig(
         vocab_size=tokenizer.get_vocab_size(),
@@ -372,14 +411,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     describer = Describer(
         TextDecoder(shape), tokenizer, GenerationConfig(), -np.inf, encoder.fingerprint
     )
-    name = f"{encoder.fingerprint}_{config.steps}"
-    checkpoint = options.work / f"describe_{name}.pt"
+    name = f"describe_{encoder.fingerprint}_{config.steps}"
+    checkpoint = options.work / f"{name}{'_blind' if options.blind else ''}.pt"
     train_decoder(describer, train, val, checkpoint, config, likelihood(train, config))
-    rewarded = replace(config, steps=options.reward_steps, lr=REWARD_LR)
-    checkpoint = options.work / f"describe_{name}_{rewarded.steps}.pt"
-    step_loss = reward(train, rewarded, describer.generation.max_tokens)
-    train_decoder(describer, train, val, checkpoint, rewarded, step_loss)
-    describer = choose_generation(describer, val, config)
+    if options.reward_steps and not options.blind:
+        rewarded = replace(config, steps=options.reward_steps, lr=REWARD_LR)
+        checkpoint = options.work / f"{name}_{rewarded.steps}.pt"
+        step_loss = reward(train, rewarded, describer.generation.max_tokens)
+        train_decoder(describer, train, val, checkpoint, rewarded, step_loss)
+    if not options.blind:
+        describer = choose_generation(describer, val, config)
     save_decoder(describer, options.out)
     size = sum(path.stat().st_size for path in options.out.glob("decoder.*")) / 1e6
     report("saved", folder=str(options.out), megabytes=round(size, 2))

@@ -1,0 +1,58 @@
+"""Answers to questions about pictures, family by family, and what the questions alone give away."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion
+
+
+def draw_questions(
+    questions: Sequence[PictureQuestion], number: int
+) -> dict[str, list[PictureQuestion]]:
+    """The first questions of each family, at most `number`.
+
+    Whether something is found is half a family: to its questions without an answer come as many of
+    the same words that have one.
+    """
+    drawn: dict[str, list[PictureQuestion]] = {family: [] for family in FAMILIES}
+    for question in questions:
+        if len(drawn[question.family]) < number:
+            drawn[question.family].append(question)
+    absent = drawn[NOT_FOUND] = drawn[NOT_FOUND][: number // 2]
+    wanted = Counter(question.question for question in absent)
+    for question in questions:
+        if question.family != NOT_FOUND and wanted[question.question] > 0:
+            wanted[question.question] -= 1
+            absent.append(question)
+    return drawn
+
+
+def accuracy(family: str, questions: Sequence[PictureQuestion], answers: Sequence[str]) -> float:
+    """Share of right answers, in percent; of `NOT_FOUND` the share of right refusals and of none.
+
+    Raises:
+        ValueError: there are no questions, or numbers do not fit.
+    """
+    if not questions or len(questions) != len(answers):
+        raise ValueError(
+            f"every question needs an answer, got {len(questions)} questions and "
+            f"{len(answers)} answers"
+        )
+    pairs = zip(questions, answers, strict=True)
+    if family == NOT_FOUND:
+        right = [(answer == NOT_FOUND) == (q.family == NOT_FOUND) for q, answer in pairs]
+    else:
+        right = [q.is_right(answer) for q, answer in pairs]
+    return 100 * float(np.mean(right))
+
+
+def most_frequent(questions: Sequence[PictureQuestion]) -> dict[str, str]:
+    """The commonest answer of each family; for `NOT_FOUND` it is that."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for question in questions:
+        counts[question.family][question.answer] += 1
+    return {family: min(c, key=lambda a: (-c[a], a)) for family, c in counts.items()}
