@@ -128,7 +128,7 @@ def test_a_resumed_training_gives_what_an_unbroken_one_does(tmp_path, monkeypatc
     checkpoint = tmp_path / "state.pt"
     import videomm.training.frame_labels as module
 
-    take_step, taken = module._Trainer.take_step, []
+    take_step, taken = module.FrameLabelTrainer.take_step, []
 
     def killed(self):
         if self.step == 5 and len(taken) == 5:
@@ -136,7 +136,7 @@ def test_a_resumed_training_gives_what_an_unbroken_one_does(tmp_path, monkeypatc
         taken.append(self.step)
         take_step(self)
 
-    monkeypatch.setattr(module._Trainer, "take_step", killed)
+    monkeypatch.setattr(module.FrameLabelTrainer, "take_step", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_frame_labels(VIDEOS, SHAPE, QUICK, checkpoint)
     resumed = fit_frame_labels(VIDEOS, SHAPE, QUICK, checkpoint)
