@@ -166,8 +166,8 @@ def mix_stretches(
 def pad_videos(videos: Sequence[LabelledFrames]) -> tuple[Tensor, Tensor, Tensor]:
     """Features float32 (B, N, D), times float64 (B, N) and labels (B, N), -100 where padded."""
     pad = nn.utils.rnn.pad_sequence
-    features = [torch.from_numpy(np.asarray(video.features, np.float32)) for video in videos]
-    times = [torch.from_numpy(np.asarray(video.times, np.float64)) for video in videos]
+    features = [torch.from_numpy(np.array(video.features, np.float32)) for video in videos]
+    times = [torch.from_numpy(np.array(video.times, np.float64)) for video in videos]
     labels = [torch.from_numpy(np.asarray(video.labels, np.int64)) for video in videos]
     return pad(features, True), pad(times, True), pad(labels, True, IGNORED)
 
