@@ -59,3 +59,32 @@ def _write(path: Path, pattern: str, colour: Picture, seed: int, frames: int) ->
         pictures.append(frame.reformat(format="yuv420p").to_ndarray())
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_pictures(path, pictures)
+
+
+def write_parts(path: Path, parts: list[tuple[str, float]], seed: int) -> Path:
+    """A video of parts, each a colour's name and its seconds, 25 pictures a second."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for name, seconds in parts:
+        for _ in range(round(25 * seconds)):
+            picture = COLOURS[name] + rng.normal(0, 30, (HEIGHT, WIDTH, 3))
+            frame = av.VideoFrame.from_ndarray(np.clip(picture, 0, 255).astype(np.uint8), "rgb24")
+            pictures.append(frame.reformat(format="yuv420p").to_ndarray())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_pictures(path, pictures)
+
+
+def write_segments(folder: Path, videos: int) -> Path:
+    """Videos in which blue is on screen, then red, then blue, then green; a row a red or green."""
+    rows = ["path,start,end,label"]
+    for number in range(videos):
+        rng = np.random.default_rng(number)
+        lengths = [float(seconds) / 2 for seconds in rng.integers(2, 6, 4)]
+        parts = list(zip(("blue", "red", "blue", "green"), lengths, strict=True))
+        write_parts(folder / f"{number}.mp4", parts, number)
+        red, green = lengths[0], sum(lengths[:3])
+        rows.append(f"{number}.mp4,{red},{red + lengths[1]},red")
+        rows.append(f"{number}.mp4,{green},,green")
+    table = folder / "segments.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table

@@ -17,9 +17,11 @@ from videomm.hub import (
     save_model,
 )
 from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
+from videomm.timeline import timeline_from_frames
 from videomm.training.caption_data import build_tokenizer
 
 ENCODER = FakeEncoder({"x": np.eye(32)[0]})
@@ -54,6 +56,25 @@ def test_a_model_keeps_its_labels_and_is_called_by_its_folder(tmp_path, monkeypa
     (tmp_path / "model" / "config.json").rename(tmp_path / "model" / "settings.json")
     with pytest.raises(ModelNotAvailableError, match="its training is not finished; go on with"):
         load_model(str(tmp_path / "model"))
+
+
+def test_a_model_of_frame_labels_loads_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "load_encoder", lambda name, device: ENCODER)
+    frames = FrameLabelModel(FrameLabelConfig(dim=32, num_labels=2, width=16, num_heads=2)).eval()
+    frames.spacing.fill_(0.5)
+    model = VideoModel(ENCODER, labels=("a", "b"), frame_labels=frames)
+    save_model(model, tmp_path / "model")
+    again = load_model(str(tmp_path / "model"))
+    assert again.frame_labels.config == frames.config
+    timeline = timeline_from_frames(np.zeros((3, 8, 8, 3), np.uint8), ENCODER, fps=2)
+    scores = model.label_frames(timeline)
+    assert np.allclose(scores.sum(axis=1), 1)
+    assert (again.label_frames(timeline) == scores).all()
+    frames.cool(2.0)
+    logits = np.log(scores) / 2
+    assert np.allclose(
+        model.label_frames(timeline), np.exp(logits) / np.exp(logits).sum(1)[:, None]
+    )
 
 
 def test_existing_folder_is_not_overwritten(saved):

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.labelled_clips import PATTERNS, write_folders, write_pattern
+from tests.labelled_clips import PATTERNS, write_folders, write_pattern, write_segments
 from tests.picture_pairs import write_pairs
 from videomm.cli.demo import CLIP
 
@@ -61,6 +61,7 @@ def folder(tmp_path_factory):
     (folder / "clips" / "broken.mp4").write_text("not a video")
     write_folders(folder / "patterns", list(PATTERNS), 12, write_pattern)
     write_pattern(folder / "new.mp4", "dots", 503)
+    write_segments(folder / "lights", 12)
     write_pairs(folder / "pictures", 30)
     (settings,) = blocks("toml")
     (folder / "pairs.toml").write_text(settings)

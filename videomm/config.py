@@ -11,6 +11,7 @@ from videomm.errors import InvalidInputError
 
 DECODERS = ("auto", "decord", "pyav")
 TUNES = ("head", "temporal")
+TASKS = ("clips", "segments")
 # How long a summary is where nobody says.
 SUMMARY_RATIO = 0.15
 SUMMARY_MOST_SECONDS = 60.0
@@ -190,14 +191,39 @@ class TrainConfig(Config):
     def __post_init__(self) -> None:
         if self.tune not in TUNES:
             raise InvalidInputError(f"tune must be one of {', '.join(TUNES)}, got {self.tune!r}")
-        if self.epochs is not None and self.epochs < 1:
-            raise InvalidInputError(f"epochs must be at least 1, got {self.epochs}")
-        if self.batch_size < 1:
-            raise InvalidInputError(f"batch_size must be at least 1, got {self.batch_size}")
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise InvalidInputError(f"lr must be a number above 0, got {self.lr!r}")
-        if not 0 <= self.seed < 2**31:
-            raise InvalidInputError(f"seed must be from 0 to {2**31 - 1}, got {self.seed}")
+        _check_training(self.epochs, self.batch_size, self.lr, self.seed)
+
+
+@dataclass(frozen=True)
+class FrameTrainConfig(Config):
+    """How a model is trained on what the frames of videos are labelled with.
+
+    Attributes:
+        epochs: at most; an epoch is a pass over the videos, or ten batches where that is more.
+            None takes as many as 400 batches need, from 6 to 100.
+        batch_size: videos a step.
+        lr: how fast it learns, 1 being the rate that does for most data.
+        seed: of the split, the start, the order of videos and the dropout.
+    """
+
+    epochs: int | None = None
+    batch_size: int = 7
+    lr: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_training(self.epochs, self.batch_size, self.lr, self.seed)
+
+
+def _check_training(epochs: int | None, batch_size: int, lr: float, seed: int) -> None:
+    if epochs is not None and epochs < 1:
+        raise InvalidInputError(f"epochs must be at least 1, got {epochs}")
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size must be at least 1, got {batch_size}")
+    if not (math.isfinite(lr) and lr > 0):
+        raise InvalidInputError(f"lr must be a number above 0, got {lr!r}")
+    if not 0 <= seed < 2**31:
+        raise InvalidInputError(f"seed must be from 0 to {2**31 - 1}, got {seed}")
 
 
 def check_labels(labels: Sequence[str], multi_label: bool = False) -> list[str]:

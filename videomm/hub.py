@@ -18,6 +18,7 @@ from torch import Tensor
 from videomm.encoder import FrameEncoder, list_encoders, load_encoder
 from videomm.errors import InvalidInputError, ModelNotAvailableError
 from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
@@ -89,6 +90,9 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             name=name,
             labels=config.get("labels", ()),
             multi_label=config.get("multi_label", False),
+            frame_labels=FrameLabelModel(FrameLabelConfig.from_dict(config["frame_labels"]))
+            if "frame_labels" in config
+            else None,
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
@@ -130,6 +134,8 @@ def write_model(model: VideoModel, folder: Path) -> None:
         "labels": list(model.labels),
         "multi_label": model.multi_label,
     }
+    if model.frame_labels is not None:
+        config["frame_labels"] = model.frame_labels.config.to_dict()
     tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.labelled_clips import COLOURS, write_colour, write_folders
+from tests.labelled_clips import COLOURS, write_colour, write_folders, write_segments
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,29 @@ def test_train_classify_evaluate(videomm, clips, tmp_path):
     assert again.rows[0]["figures"]["top1"]["value"] <= 1
 
 
+@pytest.mark.slow
+def test_train_classify_evaluate_segments(videomm, tmp_path):
+    table = write_segments(tmp_path / "videos", 6)
+    out = tmp_path / "scenes"
+    done = videomm("train", table, "--out", out, "--task", "segments", "--epochs", 12)
+    assert done.code == 0
+    assert f"{table}: 12 segments of 6 videos, 2 labels" in done.out
+    for word in ("frame accuracy", "edit score", "F1@10", "F1@50", "calibration error"):
+        assert word in done.out
+    assert "of the frames are in no segment and count as background" in done.out
+    (row,) = videomm("classify", table.parent / "0.mp4", "--model", out, "--json").rows
+    assert {item["label"] for item in row["labels"]} == {"red", "green", "background"}
+    assert {item["label"] for item in row["segments"]} <= {"red", "green"}
+    people = videomm("evaluate", out, table)
+    assert " videos (" in people.out
+    assert "left out: trained on), 3 labels" in people.out
+    done = videomm("train", table, "--out", out, "--task", "segments", "--tune", "head")
+    assert "--tune head is for clips; leave it out for segments" in done.err
+    assert videomm("classify", table.parent / "0.mp4", "--model", out, "--labels", "a,b").code == 1
+    # Other commands take the folder as well.
+    assert videomm("ask", table.parent / "0.mp4", "What colour is it?", "--model", out).code == 0
+
+
 def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
@@ -58,6 +81,8 @@ def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
         ((clips, "--out", tmp_path / "mine", "--force"), "holds 'thesis.tex'"),
         ((clips, "--out", tmp_path / "m", "--tune", "all"), "tune must be one of head, temporal"),
         ((clips, "--out", tmp_path / "m", "--epochs", 0), "epochs must be at least 1"),
+        ((clips, "--out", tmp_path / "m", "--task", "x"), "task must be one of clips, segments"),
+        ((clips, "--out", tmp_path / "m", "--task", "segments"), "is no .csv or .jsonl file"),
         ((tmp_path / "gone", "--out", tmp_path / "m"), "is not there; data are a folder"),
         ((clips, "--out", tmp_path / "m", "--model", "x"), "unknown model 'x'"),
     ]:
@@ -70,17 +95,20 @@ def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
+@pytest.mark.parametrize("task", ["clips", "segments"])
+def test_killed_at_random_moments_and_resumed_ends_the_same(task, clips, tmp_path):
     whole, cut = tmp_path / "whole" / "m", tmp_path / "cut" / "m"
+    data = clips if task == "clips" else write_segments(tmp_path / "videos", 5)
+    code = int(task == "clips")  # one file is broken
 
     def start(out):
-        code = [sys.executable, "-m", "videomm.cli.main", "train", str(clips), "--out", str(out)]
+        call = [sys.executable, "-m", "videomm.cli.main", "train", str(data), "--out", str(out)]
         env = os.environ | {"VIDEOMM_CACHE": str(out.parent / "cache")}
-        call = [*code, "--epochs", "15", "--resume", "--device", "cpu"]
+        call += ["--task", task, "--epochs", "15", "--resume", "--device", "cpu"]
         return subprocess.Popen(call, env=env, stdout=subprocess.DEVNULL)
 
     begun = time.monotonic()
-    assert start(whole).wait() == 1  # one file is broken
+    assert start(whole).wait() == code
     seconds = time.monotonic() - begun
     dice = random.Random(7)
     kills = [dice.uniform(0.2, 1.0) * seconds for _ in range(10)]
@@ -91,7 +119,7 @@ def test_killed_at_random_moments_and_resumed_ends_the_same(clips, tmp_path):
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
             run.wait()
-    assert start(cut).wait() == 1
+    assert start(cut).wait() == code
     for path in whole.iterdir():
         assert path.read_bytes() == (cut / path.name).read_bytes(), (path.name, kills)
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from tests.fakes import FakeEncoder
 from videomm.config import ClassifyConfig, check_labels
 from videomm.errors import InvalidInputError
+from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
+from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
-from videomm.tasks.classify import _steady, classify_timeline
+from videomm.tasks.classify import _steady, classify_timeline, follow_labels
 from videomm.types import Timeline
 
 AXES = np.eye(16, dtype=np.float32)
@@ -190,3 +192,62 @@ def test_underscores_are_read_as_blanks():
         timeline([AXES[0]]), ["a_cat", "a_dog"], VideoModel(FakeEncoder(vectors))
     )
     assert result.labels[0].label == "a_cat"
+
+
+def frame_model(monkeypatch, scores):
+    """A model that says these scores of frames."""
+    names = ("cat", "dog", "background")
+    frames = FrameLabelModel(FrameLabelConfig(dim=16, num_labels=3, width=16, num_heads=2))
+    encoder = FakeEncoder(VECTORS)
+    out = VideoModel(encoder, TemporalConfig(dim=16), labels=names, frame_labels=frames)
+    monkeypatch.setattr(out, "label_frames", lambda timeline: np.asarray(scores, float))
+    return out
+
+
+def test_labels_of_frames_become_segments_and_shares_of_time(monkeypatch):
+    cat, dog, none, unsure = [0.7, 0.2, 0.1], [0.1, 0.9, 0], [0.2, 0, 0.8], [0.4, 0.35, 0.25]
+    model = frame_model(monkeypatch, [cat, unsure, dog, none, none, cat])
+    result = classify_timeline(timeline([AXES[0]] * 6, 4.0), None, model)
+    assert [(s.start, s.end, s.label) for s in result.segments] == [
+        (0.0, 1.0, "cat"),
+        (1.0, 1.5, "dog"),
+        (2.5, 4.0, "cat"),
+    ]
+    assert [s.score for s in result.segments] == pytest.approx([0.55, 0.9, 0.7])
+    assert [(x.label, x.score) for x in result.labels] == [
+        ("cat", pytest.approx(2.5 / 4)),
+        ("background", pytest.approx(1 / 4)),
+        ("dog", pytest.approx(0.5 / 4)),
+    ]
+    assert not result.unknown
+    sure = classify_timeline(timeline([AXES[0]] * 6, 4.0), None, model, ClassifyConfig(unknown=0.5))
+    assert sure.segments[0].end == 0.5
+    assert sum(item.score for item in sure.labels) == pytest.approx(3.5 / 4)
+    assert not sure.unknown
+    none_held = classify_timeline(
+        timeline([AXES[0]] * 6, 4.0), None, model, ClassifyConfig(unknown=0.95, top=1)
+    )
+    assert (none_held.unknown, none_held.segments, len(none_held.labels)) == (True, (), 1)
+
+
+def test_a_model_of_frames_has_its_own_labels_alone(monkeypatch):
+    model = frame_model(monkeypatch, [[1, 0, 0]])
+    for labels, config in ((["cat", "car"], None), (None, ClassifyConfig(multi_label=True))):
+        with pytest.raises(InvalidInputError, match="one of its own labels; leave labels and"):
+            classify_timeline(timeline([AXES[0]]), labels, model, config)
+
+
+def test_other_distances_between_frames_than_in_training_are_told(monkeypatch):
+    model = frame_model(monkeypatch, [[1, 0, 0]] * 4)
+    clip = timeline([AXES[0]] * 4)
+    for spacing, told in ((0.0, False), (0.5, False), (0.4, False), (2.0, True), (0.1, True)):
+        model.frame_labels.spacing.fill_(spacing)
+        notes = classify_timeline(clip, None, model).warnings
+        assert any("looked at every 0.50 s, where fake was" in note for note in notes) == told
+
+
+def test_background_follows_the_neutral_text():
+    rows = [AXES[0]] * 4 + [AXES[3]] * 4
+    path, scores = follow_labels(timeline(rows), ["cat", "background"], model())
+    assert path.tolist() == [0] * 4 + [1] * 4
+    assert scores.shape == (8, 2)

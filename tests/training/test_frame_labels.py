@@ -15,6 +15,8 @@ from videomm.training.frame_labels import (
     LabelledFrames,
     change_speed,
     fit_frame_labels,
+    label_loss,
+    label_weights,
     mix_stretches,
     pad_videos,
     smoothing_loss,
@@ -128,7 +130,7 @@ def test_a_resumed_training_gives_what_an_unbroken_one_does(tmp_path, monkeypatc
     checkpoint = tmp_path / "state.pt"
     import videomm.training.frame_labels as module
 
-    take_step, taken = module._Trainer.take_step, []
+    take_step, taken = module.FrameLabelTrainer.take_step, []
 
     def killed(self):
         if self.step == 5 and len(taken) == 5:
@@ -136,7 +138,7 @@ def test_a_resumed_training_gives_what_an_unbroken_one_does(tmp_path, monkeypatc
         taken.append(self.step)
         take_step(self)
 
-    monkeypatch.setattr(module._Trainer, "take_step", killed)
+    monkeypatch.setattr(module.FrameLabelTrainer, "take_step", killed)
     with pytest.raises(KeyboardInterrupt):
         fit_frame_labels(VIDEOS, SHAPE, QUICK, checkpoint)
     resumed = fit_frame_labels(VIDEOS, SHAPE, QUICK, checkpoint)
@@ -163,6 +165,30 @@ def test_it_learns_what_a_frame_alone_does_not_tell() -> None:
     assert np.concatenate(right).mean() > best + 0.03
 
 
+def test_weights_of_labels_even_out_their_counts() -> None:
+    labels = [np.repeat([0, 1], [90, 6]), np.repeat([0], 4)]
+    videos = [LabelledFrames(np.zeros((len(x), 5)), np.arange(len(x)), x) for x in labels]
+    counts = np.array([94, 6])
+    for balance in (0.0, 0.5, 1.0):
+        weights = label_weights(videos, 3, balance).numpy()
+        assert weights[2] == 0
+        assert weights[:2] @ counts == pytest.approx(100, rel=1e-5)
+        assert weights[1] / weights[0] == pytest.approx((94 / 6) ** balance, rel=1e-5)
+
+
+def test_the_loss_is_a_mean_by_weights() -> None:
+    logits, weights = torch.randn(2, 3, 4), torch.tensor([1.0, 2.0, 0.5, 0.0])
+    labels = torch.tensor([[0, 1, 2], [1, -100, -100]])
+    share = logits.log_softmax(-1)
+    terms = [(0, 0, 0), (0, 1, 1), (0, 2, 2), (1, 0, 1)]
+    loss = -sum(weights[c] * share[b, t, c] for b, t, c in terms) / 5.5
+    assert label_loss(logits, labels, weights).item() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_distance_of_frames_is_kept() -> None:
+    assert float(fit_frame_labels(VIDEOS, SHAPE, QUICK).spacing) == 0.5
+
+
 def test_a_feature_that_never_varies_is_harmless() -> None:
     flat = [dataclasses.replace(v, features=v.features * [1, 0, 1, 1, 1]) for v in VIDEOS]
     assert weights(fit_frame_labels(flat, SHAPE, QUICK)).isfinite().all()
@@ -182,5 +208,5 @@ def test_errors_name_what_is_wrong() -> None:
         LabelledFrames(np.full((4, 5), np.nan), np.zeros(4), np.zeros(4, int))
     with pytest.raises(InvalidInputError, match="at least 1, got 0, 7 and 100"):
         FrameLabelTraining(steps=0)
-    with pytest.raises(InvalidInputError, match=r"between 0 and 1 .* got mixing=1.5"):
+    with pytest.raises(InvalidInputError, match=r"between 0 and 1 .* got mixing=1.5, balance=0.0"):
         FrameLabelTraining(mixing=1.5)

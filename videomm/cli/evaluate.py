@@ -33,23 +33,28 @@ def command(
     Example: videomm evaluate mymodel clips/
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from videomm.evaluation.models import evaluate_model
+    from videomm.evaluation.models import evaluate_model, evaluate_segmenter
     from videomm.training.labelled import read_labelled
+    from videomm.training.segment_data import read_segments
 
-    labelled = read_labelled(data)
     settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
     pipeline = settings.load()
-    metrics = evaluate_model(labelled, pipeline, model if pipeline.model.labels else None)
+    if pipeline.model.frame_labels is not None:
+        metrics = evaluate_segmenter(read_segments(data), pipeline, model)
+    else:
+        folder = model if pipeline.model.labels else None
+        metrics = evaluate_model(read_labelled(data), pipeline, folder)
     if as_json:
         output.record(metrics)
     else:
-        _show(metrics, model, data, output)
+        unit = "clips" if pipeline.model.frame_labels is None else "videos"
+        _show(metrics, model, data, unit, output)
     raise typer.Exit(int(bool(metrics["skipped"])))
 
 
-def _show(metrics: dict[str, Any], model: str, data: str, output: Output) -> None:
+def _show(metrics: dict[str, Any], model: str, data: str, unit: str, output: Output) -> None:
     left = f" ({metrics['left_out']} left out: trained on)" if metrics["left_out"] else ""
     output.text(
-        f"{model} on {data}: {metrics['clips']} clips{left}, {len(metrics['labels'])} labels"
+        f"{model} on {data}: {metrics['clips']} {unit}{left}, {len(metrics['labels'])} labels"
     )
     output.figures(metrics)

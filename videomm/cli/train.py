@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,12 +11,20 @@ import typer
 from videomm.cli import options
 from videomm.cli.batch import Settings
 from videomm.cli.output import Output
-from videomm.config import TrainConfig
+from videomm.config import TASKS, FrameTrainConfig, TrainConfig
+from videomm.errors import InvalidInputError
 
 
 def command(
     data: options.Data,
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder for model and report.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="What a row of DATA has labels for: clips (files, or parts of them), or segments "
+            "that tell what holds when in whole videos."
+        ),
+    ] = "clips",
     tune: Annotated[
         str,
         typer.Option(help="temporal: Transformer over time and head; head: the head alone."),
@@ -22,7 +32,10 @@ def command(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the clips at most; to suit them unless given.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Clips a step.")] = 32,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="32 clips a step, or 7 videos, unless given.", show_default=False),
+    ] = None,
     lr: Annotated[float, typer.Option(help="How fast it learns.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same split and model.")] = 0,
     resume: Annotated[
@@ -41,30 +54,76 @@ def command(
     """Learn your own classes from labelled clips.
 
     DATA is a folder with a folder a label, or a CSV or JSONL file with path and label (or labels:
-    several, joined by ;), and where you like split, group, start and end.
+    several, joined by ;), and where you like split, group, start and end. For --task segments it
+    is a CSV or JSONL file with path, start, end and label: what holds when in each video.
 
     Example: videomm train clips/ --out mymodel
     """
-    config = TrainConfig(tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     output = Output(as_json=as_json, quiet=quiet)
-    from pathlib import Path
-
-    from videomm.training.classifier import check_out, train_classifier
-    from videomm.training.labelled import read_labelled
-
-    check_out(Path(out), resume=resume, force=force)
-    labelled = read_labelled(data)
     settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
-    pipeline = settings.load()
-    several = ", several a clip" if labelled.multi_label else ""
-    output.text(f"{data}: {len(labelled.examples)} clips, {len(labelled.labels)} labels{several}")
-
-    metrics = train_classifier(labelled, out, pipeline, config, resume=resume, force=force)
+    run = _Run(data, Path(out), settings, resume, force)
+    if task == "clips":
+        size = TrainConfig.batch_size if batch_size is None else batch_size
+        clips = TrainConfig(tune=tune, epochs=epochs, batch_size=size, lr=lr, seed=seed)
+        metrics = _train_clips(run, clips, output)
+    elif task == "segments":
+        if tune != "temporal":
+            raise InvalidInputError(f"--tune {tune} is for clips; leave it out for segments")
+        size = FrameTrainConfig.batch_size if batch_size is None else batch_size
+        frames = FrameTrainConfig(epochs=epochs, batch_size=size, lr=lr, seed=seed)
+        metrics = _train_segments(run, frames, output)
+    else:
+        raise InvalidInputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
     if as_json:
         output.record({"model": out, **metrics})
     else:
         _show(metrics, out, output)
     raise typer.Exit(int(bool(metrics["skipped"])))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every training takes."""
+
+    data: str
+    out: Path
+    settings: Settings
+    resume: bool
+    force: bool
+
+    def check(self) -> None:
+        """See that the folder may be written before anything is read."""
+        from videomm.training.classifier import check_out
+
+        check_out(self.out, resume=self.resume, force=self.force)
+
+
+def _train_clips(run: _Run, config: TrainConfig, output: Output) -> dict[str, Any]:
+    from videomm.training.classifier import train_classifier
+    from videomm.training.labelled import read_labelled
+
+    run.check()
+    labelled = read_labelled(run.data)
+    pipeline = run.settings.load()
+    several = ", several a clip" if labelled.multi_label else ""
+    count = len(labelled.examples)
+    output.text(f"{run.data}: {count} clips, {len(labelled.labels)} labels{several}")
+    return train_classifier(labelled, run.out, pipeline, config, resume=run.resume, force=run.force)
+
+
+def _train_segments(run: _Run, config: FrameTrainConfig, output: Output) -> dict[str, Any]:
+    from videomm.training.segment_data import read_segments
+    from videomm.training.segmenter import train_segmenter
+
+    run.check()
+    data = read_segments(run.data)
+    pipeline = run.settings.load()
+    count = sum(map(len, data.segments.values()))
+    output.text(
+        f"{run.data}: {count} segments of {len(data.segments)} videos, "
+        f"{len(data.videos.labels)} labels"
+    )
+    return train_segmenter(data, run.out, pipeline, config, resume=run.resume, force=run.force)
 
 
 def _show(metrics: dict[str, Any], out: str, output: Output) -> None:

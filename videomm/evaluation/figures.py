@@ -87,7 +87,7 @@ def measure(
         "gain": None if zero_shot is None else _gain(scores, zero_shot, truth),
         "per_class": [asdict(row) for row in _per_class(scores, truth)],
         "confusion": None,
-        "reliability": _bars(scores, truth),
+        "reliability": reliability_bars(*_answers(scores, truth.right, truth.multi_label)),
     }
     if not truth.multi_label:
         best, right = scores.argmax(axis=1), truth.right.argmax(axis=1)
@@ -134,7 +134,7 @@ def _calibration_error(multi_label: bool) -> Metric:
 
 def _intervals(scores: Array, truth: Truth) -> dict[str, dict[str, float | None]]:
     return {
-        name: _interval(metric, truth, scores, truth.right)
+        name: interval_over(truth.sources, metric, scores, truth.right)
         for name, metric in _metrics(truth).items()
     }
 
@@ -146,13 +146,27 @@ def _gain(scores: Array, zero_shot: Array, truth: Truth) -> dict[str, Any]:
     def difference(ours: Array, theirs: Array, right: Array) -> float:
         return metric(ours, right) - metric(theirs, right)
 
-    return {"metric": name, **_interval(difference, truth, scores, zero_shot, truth.right)}
+    return {
+        "metric": name,
+        **interval_over(truth.sources, difference, scores, zero_shot, truth.right),
+    }
 
 
-def _interval(
-    metric: Callable[..., float], truth: Truth, *arrays: Array
+def interval_over(
+    sources: Array, metric: Callable[..., float], *arrays: Array
 ) -> dict[str, float | None]:
-    sources, places = np.unique(truth.sources, return_inverse=True)
+    """A figure with its interval over sources, as plain values.
+
+    Args:
+        sources: int (N,), what each row comes from.
+        metric: of the arrays.
+        arrays: (N, ...) each.
+
+    Returns:
+        `value`, `low` and `high`; the last two are None for one source, and where a resample has
+        no figure.
+    """
+    sources, places = np.unique(sources, return_inverse=True)
     members = [np.flatnonzero(places == place) for place in range(len(sources))]
 
     def of_sources(drawn: Array) -> float:
@@ -179,9 +193,9 @@ def _per_class(scores: Array, truth: Truth) -> tuple[ClassScores, ...]:
     )
 
 
-def _bars(scores: Array, truth: Truth) -> list[dict[str, float]]:
-    """The bars of the reliability diagram that hold answers."""
-    found = reliability(*_answers(scores, truth.right, truth.multi_label))
+def reliability_bars(confidences: Array, correct: Array) -> list[dict[str, float]]:
+    """The bars of the reliability diagram that hold answers, as plain values; see `reliability`."""
+    found = reliability(confidences, correct)
     return [
         {
             "low": float(found.edges[i]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import Counter
 from dataclasses import asdict
@@ -15,10 +16,12 @@ from videomm.errors import InvalidInputError
 from videomm.evaluation.figures import Truth, measure
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline
-from videomm.training.classifier import SPLIT
-from videomm.training.clips import Clip, read_clips
+from videomm.training.classifier import FILES, SPLIT
+from videomm.training.clips import Clip, Skipped, read_clips
 from videomm.training.finetune import gather, score
 from videomm.training.labelled import LabelledData
+from videomm.training.segment_data import SegmentedData
+from videomm.training.segmenter import label_clips, measure_model
 from videomm.training.splits import sources_of
 from videomm.types import Array
 
@@ -44,19 +47,7 @@ def evaluate_model(
     """
     model = pipeline.model
     labels = _check_labels(data, model)
-    examples = data.examples
-    if any(example.split for example in examples):
-        examples = tuple(example for example in examples if example.split == "test")
-        if not examples:
-            raise InvalidInputError(f"no clip in {data.path!r} has the split test")
-    clips, skipped = read_clips(pipeline, examples)
-    known = _learned(Path(folder)) if folder is not None else set()
-    fresh = [clip for clip in clips if _part(clip) not in known]
-    if not fresh:
-        raise InvalidInputError(
-            f"all {len(clips)} clips were used to train {model.name}; its figures on its own test "
-            "clips are in its metrics.json, others need other clips"
-        )
+    fresh, left_out, skipped = read_fresh(data, pipeline, folder)
     inside = gather(fresh, labels)
     prior = _prior(Path(folder), model) if folder is not None else None
     figures = measure(
@@ -76,10 +67,78 @@ def evaluate_model(
         "model": model.name,
         "data": data.path,
         **figures,
-        "left_out": len(clips) - len(fresh),
+        "left_out": left_out,
         "skipped": [asdict(item) for item in skipped],
         "warnings": list(data.warnings),
     }
+
+
+def evaluate_segmenter(
+    data: SegmentedData, pipeline: VideoPipeline, folder: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """Measure a model that was trained on segments; as `evaluate_model` takes and leaves videos.
+
+    Args:
+        data: of `read_segments`.
+        pipeline: with the model.
+        folder: of the model, which says what it was trained on.
+
+    Returns:
+        What `measure_segments` returns, and `left_out`, `skipped` and `warnings`.
+
+    Raises:
+        InvalidInputError: the model does not know a label of the data, or no video is left.
+    """
+    model = pipeline.model
+    _check_labels(data.videos, model)
+    fresh, left_out, skipped = read_fresh(data.videos, pipeline, folder)
+    found = label_clips(fresh, data, model.labels)
+    if strange := sorted(set(found.names) - set(model.labels)):
+        raise InvalidInputError(
+            f"time of {data.videos.path!r} is in no segment, and {model.name} was not trained on "
+            f"{strange[0]!r}; cover all of the time, or train a model with such data"
+        )
+    sources = sources_of([clip.example for clip in fresh], [clip.content for clip in fresh])
+    learned = json.loads((Path(folder) / FILES["metrics"]).read_text())
+    figures = measure_model(
+        model,
+        [clip.timeline for clip in fresh],
+        found.truths,
+        sources,
+        np.array(learned["prior"]),
+    )
+    return {
+        "model": model.name,
+        "data": data.videos.path,
+        **figures,
+        "left_out": left_out,
+        "skipped": [asdict(item) for item in skipped],
+        "warnings": [*data.videos.warnings, *found.notes],
+    }
+
+
+def read_fresh(
+    data: LabelledData, pipeline: VideoPipeline, folder: str | os.PathLike[str] | None
+) -> tuple[list[Clip], int, list[Skipped]]:
+    """The clips to measure a model on, how many were left out, and which could not be read.
+
+    Raises:
+        InvalidInputError: none is left.
+    """
+    examples = data.examples
+    if any(example.split for example in examples):
+        examples = tuple(example for example in examples if example.split == "test")
+        if not examples:
+            raise InvalidInputError(f"no clip in {data.path!r} has the split test")
+    clips, skipped = read_clips(pipeline, examples)
+    known = _learned(Path(folder)) if folder is not None else set()
+    fresh = [clip for clip in clips if _part(clip) not in known]
+    if not fresh:
+        raise InvalidInputError(
+            f"all {len(clips)} clips were used to train {pipeline.model.name}; its figures on its "
+            "own test clips are in its metrics.json, others need other clips"
+        )
+    return fresh, len(clips) - len(fresh), skipped
 
 
 def _check_labels(data: LabelledData, model: VideoModel) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ from videomm.models.temporal import (
     rotary_frequencies,
 )
 
+# The label of time that no segment covers; it takes no part in edit score and F1.
+BACKGROUND = "background"
+
 
 @dataclass(frozen=True)
 class FrameLabelConfig(Config):
@@ -97,7 +100,7 @@ class FrameLabelModel(nn.Module):
     from seconds, within a window or over the whole video.
 
     Features are standardised with a mean and a deviation that are part of the weights, 0 and 1
-    until training sets them.
+    until training sets them; so are the seconds from frame to frame, 0 until then.
 
     Args:
         config: shape of the model.
@@ -108,11 +111,13 @@ class FrameLabelModel(nn.Module):
         self.config = config
         self.register_buffer("mean", torch.zeros(config.dim))
         self.register_buffer("deviation", torch.ones(config.dim))
+        self.register_buffer("spacing", torch.zeros(()))
         # Not saved: they follow from the config.
         frequencies = rotary_frequencies(config.temporal())
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.mean: Tensor
         self.deviation: Tensor
+        self.spacing: Tensor
         self.frequencies: Tensor
         # Whole features are dropped, a video at a time: a model of few videos rests on few else.
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
@@ -155,6 +160,13 @@ class FrameLabelModel(nn.Module):
             logits.append(stage(x, cos, sin, seen, keep))
             x = logits[-1].softmax(-1)
         return torch.stack(logits)
+
+    @torch.no_grad()
+    def cool(self, temperature: float) -> None:
+        """Divide the last stage's logits by a temperature."""
+        head = self.stages[-1].head
+        for weight in head.parameters():  # type: ignore[union-attr]
+            weight.div_(temperature)
 
 
 class _Stage(nn.Module):

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
+from videomm.models.frame_labels import FrameLabelModel
 from videomm.models.heads import ClassificationHead
 from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer
-from videomm.types import Timeline
+from videomm.types import Array, Timeline
 
 
 class VideoModel(nn.Module):
@@ -26,6 +27,8 @@ class VideoModel(nn.Module):
         name: what results call this model; the encoder's name unless given.
         labels: what it was trained to tell apart; empty where it was trained on no fixed labels.
         multi_label: whether it was trained to score each of them on its own.
+        frame_labels: what tells the labels of single frames, where it was trained on those; it
+            reads embeddings, not contexts.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class VideoModel(nn.Module):
         name: str | None = None,
         labels: Sequence[str] = (),
         multi_label: bool = False,
+        frame_labels: FrameLabelModel | None = None,
     ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
@@ -49,6 +53,7 @@ class VideoModel(nn.Module):
         self.multi_label = multi_label
         self.temporal = TemporalTransformer(config)
         self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
+        self.frame_labels = frame_labels
         self.to(encoder.device)
         self.eval()
 
@@ -66,6 +71,22 @@ class VideoModel(nn.Module):
         Raises:
             InvalidInputError: another encoder made the timeline.
         """
+        context: Context = self.temporal(*self._batch_of_one(timeline))
+        return context
+
+    @torch.inference_mode()
+    def label_frames(self, timeline: Timeline) -> Array:
+        """How likely each of its labels is for each frame: float64 (N, L), rows sum to 1.
+
+        Raises:
+            InvalidInputError: another encoder made the timeline.
+        """
+        assert self.frame_labels is not None
+        logits: Tensor = self.frame_labels(*self._batch_of_one(timeline))[0]
+        return np.asarray(logits.double().softmax(dim=-1).cpu().numpy())
+
+    def _batch_of_one(self, timeline: Timeline) -> tuple[Tensor, Tensor]:
+        """Embeddings float32 (1, N, D) and times float64 (1, N) on the model's device."""
         if timeline.encoder != self.encoder.id:
             raise InvalidInputError(
                 f"the timeline was made by {timeline.encoder}, this model reads "
@@ -74,5 +95,4 @@ class VideoModel(nn.Module):
         device = self.encoder.device
         embeddings = torch.from_numpy(np.array(timeline.embeddings)).to(device)
         times = torch.from_numpy(np.array(timeline.times)).to(device)
-        context: Context = self.temporal(embeddings[None], times[None])
-        return context
+        return embeddings[None], times[None]

@@ -9,6 +9,11 @@ NAMES = {
     "top5": "top-5",
     "mean_average_precision": "mean average precision",
     "macro_f1": "macro F1",
+    "accuracy": "frame accuracy",
+    "edit": "edit score",
+    "f1@10": "F1@10",
+    "f1@25": "F1@25",
+    "f1@50": "F1@50",
     "calibration_error": "calibration error",
 }
 

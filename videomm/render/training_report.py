@@ -52,14 +52,51 @@ def build_report(
         metrics: as `metrics.json` holds them.
         mistakes: the worst first.
     """
+    what = "answers about a label" if metrics["multi_label"] else "clips"
+    return fill_report(
+        name,
+        settings,
+        metrics,
+        unit="clips",
+        how=settings["train"]["tune"],
+        floors="Zero-shot: the same encoder and labels, untrained. Majority: every clip gets the "
+        "most common label.",
+        sections=[
+            confusion_section(metrics, "clips"),
+            reliability_section(metrics, what),
+            labels_section(metrics, "clips measured", "clips trained"),
+            section("mistakes", "The worst mistakes", _mistakes(mistakes)),
+        ],
+    )
+
+
+def fill_report(
+    name: str,
+    settings: dict[str, Any],
+    metrics: dict[str, Any],
+    *,
+    unit: str,
+    how: str,
+    floors: str,
+    sections: Sequence[str],
+) -> str:
+    """A page of figures, curves and how it was made, with sections of its own between.
+
+    Args:
+        name: of the model.
+        settings: as `settings.json` holds them.
+        metrics: as `metrics.json` holds them.
+        unit: the word for what is learned from, in the plural.
+        how: what was trained, in a word or two.
+        floors: what the other columns of the figures are.
+        sections: of `section`.
+    """
     clips = metrics["clips_in"]
     facts = (
-        f"{len(metrics['labels'])} labels; {clips['train']} clips to train, {clips['val']} to "
-        f"validate, {clips['test']} to test; {settings['train']['tune']} on {settings['encoder']}"
+        f"{len(metrics['labels'])} labels; {clips['train']} {unit} to train, {clips['val']} to "
+        f"validate, {clips['test']} to test; {how} on {settings['encoder']}"
     )
     style = [(_ASSETS / sheet).read_text() for sheet in ("page.css", "training_report.css")]
-    error = metrics["figures"]["calibration_error"]["value"]
-    what = "answers about a label" if metrics["multi_label"] else "clips"
     return Template((_ASSETS / "training_report.html").read_text(encoding="utf-8")).substitute(
         title=escape(name),
         style="".join(style),
@@ -67,16 +104,32 @@ def build_report(
         warnings=_list(metrics["warnings"], "warnings"),
         gain=escape(gain_text(metrics["gain"])),
         figures=_table(["figure", "this model", "zero-shot", "majority"], figure_rows(metrics)),
-        measured=f"Measured on {metrics['clips']} clips of the split {metrics['measured_on']}.",
+        measured=f"Measured on {metrics['clips']} {unit} of the split {metrics['measured_on']}.",
+        floors=escape(floors),
         curves=curves_svg(metrics["history"], metrics["epoch"]),
-        confusion=_confusion(metrics),
-        reliability=reliability_svg(metrics["reliability"], error),
-        reliability_words=f"Calibration error {error:.3f} over {what}.",
-        per_class=_per_class(metrics),
-        mistakes=_mistakes(mistakes),
-        skipped=_skipped(metrics["skipped"]),
+        sections="\n".join(sections),
+        skipped=_skipped(metrics["skipped"], unit),
         made=_made(settings, metrics),
     )
+
+
+def section(name: str, title: str, inside: str) -> str:
+    """A section of the page with its heading; what is inside is HTML."""
+    head = f'<h2 id="h-{name}">{escape(title)}</h2>'
+    return f'<section aria-labelledby="h-{name}">\n{head}\n{inside}\n</section>'
+
+
+def reliability_section(metrics: dict[str, Any], what: str) -> str:
+    """Whether scores are honest, over so many of `what`."""
+    error = metrics["figures"]["calibration_error"]["value"]
+    words = (
+        f"Calibration error {error:.3f} over {what}. Across: the score; up: the share of right "
+        "answers. On the diagonal a score of 0.8 is right in 80 of 100 cases; below it the scores "
+        "are too high. Larger dots hold more answers."
+    )
+    plot = reliability_svg(metrics["reliability"], error)
+    inside = f'<p class="legend">{words}</p>\n<div class="plot small">{plot}</div>'
+    return section("reliability", "Are its scores honest?", inside)
 
 
 def _list(items: Sequence[str], name: str) -> str:
@@ -97,15 +150,14 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], name: str = "") -
     return f'<div class="scroll">{table}<tbody>{body}</tbody></table></div>'
 
 
-def _confusion(metrics: dict[str, Any]) -> str:
+def confusion_section(metrics: dict[str, Any], unit: str) -> str:
+    """Which label was taken for which, in `unit`; empty where there is no confusion matrix."""
     if metrics["confusion"] is None:
         return ""
     labels, counts = metrics["labels"], metrics["confusion"]
-    inside = _matrix(labels, counts) if len(labels) <= _CONFUSIONS else _pairs(labels, counts)
-    return (
-        '<section aria-labelledby="h-confusion"><h2 id="h-confusion">What is taken for what</h2>'
-        f"{inside}</section>"
-    )
+    few = len(labels) <= _CONFUSIONS
+    inside = _matrix(labels, counts) if few else _pairs(labels, counts, unit)
+    return section("confusion", "What is taken for what", inside)
 
 
 def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
@@ -125,7 +177,7 @@ def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
     )
 
 
-def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]], unit: str) -> str:
     found = sorted(
         (
             (count, right, said)
@@ -136,10 +188,11 @@ def _pairs(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
         reverse=True,
     )
     rows = [[labels[right], labels[said], str(count)] for count, right, said in found[:_MOST_PAIRS]]
-    return _table(["right label", "taken for", "clips"], rows)
+    return _table(["right label", "taken for", unit], rows)
 
 
-def _per_class(metrics: dict[str, Any]) -> str:
+def labels_section(metrics: dict[str, Any], measured: str, trained: str) -> str:
+    """Figures of each label, with the words for what was measured and what was trained on."""
     rows = [
         [
             row["label"],
@@ -149,7 +202,8 @@ def _per_class(metrics: dict[str, Any]) -> str:
         ]
         for row in metrics["per_class"]
     ]
-    return _table(["label", "precision", "recall", "F1", "clips measured", "clips trained"], rows)
+    table = _table(["label", "precision", "recall", "F1", measured, trained], rows)
+    return section("labels", "Labels", table)
 
 
 def _mistakes(mistakes: Sequence[Mistake]) -> str:
@@ -176,12 +230,11 @@ def _mistake(item: Mistake) -> str:
     )
 
 
-def _skipped(skipped: Sequence[dict[str, str]]) -> str:
+def _skipped(skipped: Sequence[dict[str, str]], unit: str) -> str:
     if not skipped:
         return ""
-    head = f"{len(skipped)} clips could not be read"
     rows = _list([f"{item['kind']}: {item['message']}" for item in skipped], "skipped")
-    return f'<section aria-labelledby="h-skipped"><h2 id="h-skipped">{head}</h2>{rows}</section>'
+    return section("skipped", f"{len(skipped)} {unit} could not be read", rows)
 
 
 def _made(settings: dict[str, Any], metrics: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ import torch
 from videomm.config import ClassifyConfig, check_labels
 from videomm.encoder import DEFAULT_TEMPLATES, FrameEncoder
 from videomm.errors import InvalidInputError
+from videomm.models.frame_labels import BACKGROUND
 from videomm.models.video_model import VideoModel
 from videomm.types import Array, Classification, Label, Segment, Timeline
 
@@ -21,6 +22,8 @@ _PRESENT = 0.5
 # In nats. Twice the penalty exceeds what one frame can gain: log(1 / floor).
 _CHANGE_PENALTY = 2.0
 _FLOOR = 0.02
+# How many times wider or closer than in training frames may lie before it is said.
+_OTHER_SPACING = 1.5
 
 
 def classify_timeline(
@@ -32,6 +35,8 @@ def classify_timeline(
     """Score labels for a video, and find where in time each holds.
 
     The video's scores come from its pooled context, the segments from the context of each frame.
+    A model that was trained on labels of frames gives each frame its best one; the video's scores
+    are then their shares of its time, and time of `BACKGROUND` is in no segment.
 
     Args:
         timeline: made by the model's encoder.
@@ -49,24 +54,64 @@ def classify_timeline(
         InvalidInputError: no labels, a repeated or empty one, or a single one for a softmax.
     """
     config = config or ClassifyConfig()
+    if model.frame_labels is not None:
+        return _classify_frames(timeline, labels, model, config)
     config, names, notes = _choose_labels(labels, model, config)
     video_scores, frame_scores = _scores(timeline, names, model, config.multi_label)
     order = np.argsort(-video_scores, kind="stable")[: config.top]
-    kept = [names[i] for i in order]
     if config.multi_label:
+        kept = [names[i] for i in order]
         threshold = _PRESENT if config.unknown is None else config.unknown
         segments = _label_segments(timeline.bounds, frame_scores[:, order], kept, threshold)
     else:
-        segments = _best_segments(timeline.bounds, frame_scores, names, config.unknown or 0.0)
+        path = _held(frame_scores, _steady(frame_scores), config.unknown)
+        segments = _path_segments(timeline.bounds, frame_scores, path, names)
+    best = [Label(names[i], float(video_scores[i])) for i in order]
+    unknown = config.unknown is not None and best[0].score < config.unknown
+    return _result(timeline, model, notes, best, segments, unknown)
+
+
+def _classify_frames(
+    timeline: Timeline, labels: Sequence[str] | None, model: VideoModel, config: ClassifyConfig
+) -> Classification:
+    """What a model that was trained on labels of frames says."""
+    if labels is not None or config.multi_label:
+        raise InvalidInputError(
+            f"{model.name} was trained to give each frame one of its own labels; leave labels and "
+            "multi_label out, or take another model"
+        )
+    scores = model.label_frames(timeline)
+    path = _held(scores, scores.argmax(axis=1), config.unknown)
+    shares = _shares_of_time(timeline.bounds, path, len(model.labels))
+    order = np.argsort(-shares, kind="stable")[: config.top]
+    segments = _path_segments(timeline.bounds, scores, path, model.labels)
+    return _result(
+        timeline,
+        model,
+        _unlike_training(timeline, model),
+        [Label(model.labels[i], float(shares[i])) for i in order],
+        tuple(item for item in segments if item.label != BACKGROUND),
+        unknown=bool((path < 0).all()),
+    )
+
+
+def _result(
+    timeline: Timeline,
+    model: VideoModel,
+    notes: tuple[str, ...],
+    labels: list[Label],
+    segments: tuple[Segment, ...],
+    unknown: bool,
+) -> Classification:
     return Classification(
         path=timeline.path,
         model=model.name,
         decoder=timeline.decoder,
         complete=timeline.complete,
         warnings=(*timeline.warnings, *notes),
-        labels=tuple(Label(names[i], float(video_scores[i])) for i in order),
+        labels=tuple(labels),
         segments=segments,
-        unknown=config.unknown is not None and float(video_scores.max()) < config.unknown,
+        unknown=unknown,
         sampling=timeline.plan,
         duration=timeline.duration,
     )
@@ -99,6 +144,26 @@ def _choose_labels(
         which = f"label {other[0]!r}; it" if len(other) == 1 else f"labels {other}; they"
         notes.append(f"{model.name} was not trained on the {which} may mean little")
     return config, names, tuple(notes)
+
+
+def follow_labels(
+    timeline: Timeline, names: Sequence[str], model: VideoModel
+) -> tuple[Array, Array]:
+    """Which label each frame has as segments say it, and how the labels score there.
+
+    `BACKGROUND` is scored as the neutral text, being the name of nothing that is to be seen.
+
+    Args:
+        timeline: made by the model's encoder.
+        names: L labels, of which one holds at a time.
+        model: not trained on labels of frames.
+
+    Returns:
+        int64 (N,) and float64 (N, L).
+    """
+    texts = [_NEUTRAL if name == BACKGROUND else name for name in names]
+    scores = _scores(timeline, texts, model, multi_label=False)[1]
+    return _steady(scores), scores
 
 
 def embed_labels(encoder: FrameEncoder, names: Sequence[str], multi_label: bool) -> Array:
@@ -136,6 +201,28 @@ def _scores(
     return values[0], values[1:]
 
 
+def _shares_of_time(bounds: Array, path: Array, count: int) -> Array:
+    """Share of a video's time that each of `count` labels holds, -1 being none: float64 (L,)."""
+    seconds = np.maximum(np.diff(bounds), 1e-9)  # where a video is one moment
+    held = path >= 0
+    return np.asarray(np.bincount(path[held], seconds[held], minlength=count) / seconds.sum())
+
+
+def _unlike_training(timeline: Timeline, model: VideoModel) -> tuple[str, ...]:
+    """What to say where frames lie much closer or wider than those that a model learned from."""
+    assert model.frame_labels is not None
+    trained = float(model.frame_labels.spacing)
+    if len(timeline) < 2 or not trained:
+        return ()
+    here = float(np.median(np.diff(timeline.times)))
+    if max(here, trained) <= _OTHER_SPACING * min(here, trained):
+        return ()
+    return (
+        f"looked at every {here:.2f} s, where {model.name} was trained on a frame every "
+        f"{trained:.2f} s: its labels may be worse; --fps and --max-frames change that",
+    )
+
+
 def _steady(scores: Array) -> Array:
     """The sequence of columns that scores best when each change costs something.
 
@@ -171,14 +258,17 @@ def _runs(values: Array) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _best_segments(
-    bounds: Array, scores: Array, names: list[str], threshold: float
+def _held(scores: Array, path: Array, threshold: float | None) -> Array:
+    """The path with -1 where its label scores less than the threshold."""
+    return np.where(scores[np.arange(len(path)), path] >= (threshold or 0.0), path, -1)
+
+
+def _path_segments(
+    bounds: Array, scores: Array, path: Array, names: Sequence[str]
 ) -> tuple[Segment, ...]:
-    best = _steady(scores)
-    best[scores[np.arange(len(best)), best] < threshold] = -1
     out = []
-    for first, last in _runs(best):
-        label = int(best[first])
+    for first, last in _runs(path):
+        label = int(path[first])
         if label >= 0:
             score = float(scores[first:last, label].mean())
             out.append(Segment(float(bounds[first]), float(bounds[last]), score, names[label]))

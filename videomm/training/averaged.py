@@ -47,6 +47,14 @@ class AveragedTraining(Generic[Model]):
         self.average = copy.deepcopy(model)
         self.optimizer = torch.optim.AdamW(groups)
 
+    def take_step(self) -> float:
+        """Draw a batch, and `update` the model with it.
+
+        Returns:
+            The loss.
+        """
+        raise NotImplementedError
+
     def update(self, loss: Tensor) -> None:
         """One step down a loss of the model."""
         self.optimizer.zero_grad()
@@ -59,24 +67,22 @@ class AveragedTraining(Generic[Model]):
         update_average(self.average, self.model, average_decay(self.ema_decay, self.step))
         self.step += 1
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on from here."""
+        return {
             "settings": self.settings,
             "step": self.step,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        save_atomic(state, path)
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from a state that was read from a checkpoint.
 
         Raises:
             InvalidInputError: it is of other settings.
         """
-        state = load_saved(path)
         if state["settings"] != self.settings:
             raise InvalidInputError(
                 f"{path} is a checkpoint of other settings: remove it, or train with its own"
@@ -85,3 +91,11 @@ class AveragedTraining(Generic[Model]):
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        save_atomic(self.state(), path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint; see `restore`."""
+        self.restore(load_saved(path), path)

@@ -10,6 +10,8 @@ _HOW = {
     "head": "The matrix W of Sim(I, T) = IᵀWT, on frozen embeddings.",
     "temporal": "A temporal Transformer over frozen frame embeddings, and the matrix W of "
     "Sim(I, T) = IᵀWT.",
+    "segments": "A network over frozen frame embeddings: dilated convolutions, attention over "
+    "time, and stages that refine the labels.",
 }
 
 
@@ -22,13 +24,19 @@ def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> 
         metrics: as `metrics.json` holds them.
     """
     counts, clips = metrics["counts"], metrics["clips_in"]
-    kind = "any number of them a clip" if settings["multi_label"] else "one a clip"
+    if settings.get("task") == "segments":
+        unit, kind, how = "videos", "one at a time, with when each holds", _HOW["segments"]
+    else:
+        unit, how = "clips", _HOW[settings["train"]["tune"]]
+        kind = "any number of them a clip" if settings["multi_label"] else "one a clip"
     rows = "\n".join(
         f"| {_cell(label)} | {' | '.join(str(counts[split][label]) for split in counts)} |"
         for label in settings["labels"]
     )
     notes = "\n".join(f"- {note}" for note in metrics["warnings"])
     skipped = "\n".join(f"- {_cell(item['message'])}" for item in metrics["skipped"])
+    if skipped:
+        skipped = f"\n## {unit.capitalize()} that could not be read\n\n{skipped}"
     return (
         f"""# {name}
 
@@ -38,13 +46,13 @@ A video classifier for {len(settings["labels"])} labels ({kind}), made with vide
 
 ## What it is
 
-{_HOW[settings["train"]["tune"]]} Encoder: `{settings["encoder"]}`, whose terms hold for this
-model, too. Trained on {clips["train"]} clips; {clips["val"]} others chose the epoch
+{how} Encoder: `{settings["encoder"]}`, whose terms hold for this
+model, too. Trained on {clips["train"]} {unit}; {clips["val"]} others chose the epoch
 ({metrics["epoch"]}) and the temperature ({metrics["temperature"]:.2f}).
 
 ## How good it is
 
-On {metrics["clips"]} clips of the split `{metrics["measured_on"]}` (in brackets: 95 % intervals,
+On {metrics["clips"]} {unit} of the split `{metrics["measured_on"]}` (in brackets: 95 % intervals,
 bootstrap over {metrics["sources"]} sources):
 
 {figures_table(metrics)}
@@ -60,9 +68,9 @@ bootstrap over {metrics["sources"]} sources):
 ## Limits
 
 - It knows these labels alone. Anything else gets the nearest of them, unless `--unknown` is set.
-- It was measured on clips from the same collection as it was trained on; others can be harder.
+- It was measured on {unit} from the same collection as it was trained on; others can be harder.
 {notes}
-{f"{chr(10)}## Clips that could not be read{chr(10)}{chr(10)}{skipped}" if skipped else ""}
+{skipped}
 """.rstrip()
         + "\n"
     )

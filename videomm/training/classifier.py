@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from videomm.config import TrainConfig
+from videomm.config import Config, TrainConfig
 from videomm.errors import InvalidInputError
 from videomm.evaluation.figures import Truth, measure
 from videomm.hub import write_model
@@ -100,12 +100,40 @@ def train_classifier(
             or the data cannot be split.
     """
     folder, config = Path(out), config or TrainConfig()
+    settings = settings_of(data, pipeline, config)
+    if done := begin_run(folder, settings, pipeline, resume=resume, force=force):
+        return done
+    prepared = prepare(data, pipeline, config.seed)
+    keep_sides(folder, prepared)
+    model = start_model(pipeline.model, data.labels, data.multi_label, config)
+    metrics = _fit_and_measure(
+        model, prepared, config, folder / CHECKPOINT, progress=pipeline.progress
+    )
+    metrics["warnings"] = [*data.warnings, *metrics["warnings"]]
+    model.name = folder.resolve().name
+    shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
+    mistakes = worst_mistakes(model, pipeline, shown)
+    end_run(folder, model, settings, metrics, build_report(model.name, settings, metrics, mistakes))
+    return metrics
+
+
+def begin_run(
+    folder: Path, settings: dict[str, Any], pipeline: VideoPipeline, *, resume: bool, force: bool
+) -> dict[str, Any] | None:
+    """Make a run's folder ready.
+
+    Returns:
+        What `metrics.json` holds where the run is done already; None where it is to be done.
+
+    Raises:
+        InvalidInputError: the folder may not be written, the run in it had other settings, or the
+            pipeline's model is a trained one.
+    """
     if pipeline.model.labels:
         raise InvalidInputError(
             f"{pipeline.model.name} was trained on labels already; training begins with an "
             f"encoder, such as {pipeline.model.encoder.name}"
         )
-    settings = _settings(data, pipeline, config)
     check_out(folder, resume=resume, force=force)
     if resume and (folder / SETTINGS).exists():
         check_same(json.loads((folder / SETTINGS).read_text()), settings, folder)
@@ -115,23 +143,19 @@ def train_classifier(
     else:
         _clear(folder)
         write_text(folder / SETTINGS, to_json(settings))
-    prepared = prepare(data, pipeline, config.seed)
-    keep_split(folder / SPLIT, _split_text(prepared), "clips", "videos")
-    model = start_model(pipeline.model, data.labels, data.multi_label, config)
-    metrics = _fit_and_measure(
-        model, prepared, config, folder / CHECKPOINT, progress=pipeline.progress
-    )
-    metrics["warnings"] = [*data.warnings, *metrics["warnings"]]
-    model.name = folder.resolve().name
-    shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
-    mistakes = worst_mistakes(model, pipeline, shown)
-    write_text(folder / FILES["labels"], "".join(f"{name}\n" for name in data.labels))
+    return None
+
+
+def end_run(
+    folder: Path, model: VideoModel, settings: dict[str, Any], metrics: dict[str, Any], report: str
+) -> None:
+    """Write a run's results; the model comes last."""
+    write_text(folder / FILES["labels"], "".join(f"{name}\n" for name in model.labels))
     write_text(folder / FILES["metrics"], to_json(metrics))
     write_text(folder / FILES["card"], build_card(model.name, settings, metrics))
-    write_text(folder / FILES["report"], build_report(model.name, settings, metrics, mistakes))
+    write_text(folder / FILES["report"], report)
     write_model(model, folder)
     (folder / CHECKPOINT).unlink()
-    return metrics
 
 
 def check_out(folder: Path, *, resume: bool, force: bool) -> None:
@@ -221,7 +245,7 @@ def _counts(prepared: Prepared, places: Sequence[int], labels: Sequence[str]) ->
     return {name: found[name] for name in labels}
 
 
-def _settings(data: LabelledData, pipeline: VideoPipeline, config: TrainConfig) -> dict[str, Any]:
+def settings_of(data: LabelledData, pipeline: VideoPipeline, config: Config) -> dict[str, Any]:
     """All that decides a run, but for the videos themselves; the split has their digests."""
     return {
         "data": data.path,
@@ -232,6 +256,11 @@ def _settings(data: LabelledData, pipeline: VideoPipeline, config: TrainConfig) 
         "sampling": pipeline.sampling.to_dict(),
         "decoding": pipeline.decoding.to_dict(),
     }
+
+
+def keep_sides(folder: Path, prepared: Prepared) -> None:
+    """Write down on which side each clip is; see `keep_split`."""
+    keep_split(folder / SPLIT, _split_text(prepared), "clips", "videos")
 
 
 def _split_text(prepared: Prepared) -> str:

@@ -308,29 +308,43 @@ def score(model: VideoModel, clips: ClipSet, labels: Sequence[str], multi_label:
 def calibrate(model: VideoModel, clips: ClipSet) -> float:
     """Divide the model's logits by the temperature that makes these clips most likely.
 
-    Guo et al. 2017, section 4.2, with targets that leave room for one more clip that could be
-    anything, as Platt (1999, section 2.2) does, since few clips that are all right would ask for
-    a temperature of zero.
-
     Args:
         model: changed in place.
         clips: M that it was not trained on.
 
     Returns:
-        The temperature.
+        The temperature; see `likeliest_temperature`.
     """
     texts = label_vectors(model, model.labels, model.multi_label)
     logits = _logits(model.eval(), clips, texts, None).double()
-    even = 0.5 if model.multi_label else 1 / logits.shape[1]
-    targets = (clips.targets.double() * len(clips) + even) / (len(clips) + 1)
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / math.exp(log_temperature)
-        return float(_losses(scaled, targets, model.multi_label).mean())
-
-    found = minimize_scalar(loss, bounds=(math.log(0.01), math.log(100)), method="bounded")
-    temperature = math.exp(float(found.x))
+    targets = clips.targets.double()
+    temperature = likeliest_temperature(logits, targets, model.multi_label, len(clips))
     model.classifier.logit_scale.div_(temperature)
     if model.classifier.logit_bias is not None:
         model.classifier.logit_bias.div_(temperature)
     return temperature
+
+
+def likeliest_temperature(
+    logits: Tensor, targets: Tensor, multi_label: bool, independent: int
+) -> float:
+    """The temperature that makes the right labels most likely.
+
+    Guo et al. 2017, section 4.2, with targets that leave room for one more clip that could be
+    anything, as Platt (1999, section 2.2) does, since few clips that are all right would ask for
+    a temperature of zero.
+
+    Args:
+        logits: float64 (M, L).
+        targets: float64 (M, L), 1 for right labels.
+        multi_label: whether each label is a question of its own.
+        independent: how many independent clips the rows come from.
+    """
+    even = 0.5 if multi_label else 1 / logits.shape[1]
+    targets = (targets * independent + even) / (independent + 1)
+
+    def loss(log_temperature: float) -> float:
+        return float(_losses(logits / math.exp(log_temperature), targets, multi_label).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.01), math.log(100)), method="bounded")
+    return math.exp(float(found.x))

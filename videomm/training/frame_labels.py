@@ -67,6 +67,8 @@ class FrameLabelTraining(Config):
         smoothing: weight of `smoothing_loss`.
         stretch: videos are played up to e ** stretch times as fast or as slow.
         mixing: stretches of a video are mixed with another video's, up to this share.
+        balance: frames weigh their label's count to the power of minus this: 0 takes all frames
+            alike, 1 all labels.
         ema_decay: of the averaged weights, which are the result.
         save_every: steps between checkpoints.
         seed: everything random follows from it.
@@ -80,6 +82,7 @@ class FrameLabelTraining(Config):
     smoothing: float = 0.15
     stretch: float = 0.3
     mixing: float = 0.7
+    balance: float = 0.0
     ema_decay: float = 0.98
     save_every: int = 100
     seed: int = 0
@@ -90,10 +93,10 @@ class FrameLabelTraining(Config):
                 "steps, batch_size and save_every must be at least 1, got "
                 f"{self.steps}, {self.batch_size} and {self.save_every}"
             )
-        if not (0 <= self.mixing <= 1 and self.stretch >= 0):
+        if not (0 <= self.mixing <= 1 and 0 <= self.balance <= 1 and self.stretch >= 0):
             raise InvalidInputError(
-                "mixing must be between 0 and 1 and stretch at least 0, got "
-                f"mixing={self.mixing}, stretch={self.stretch}"
+                "mixing and balance must be between 0 and 1 and stretch at least 0, got "
+                f"mixing={self.mixing}, balance={self.balance}, stretch={self.stretch}"
             )
 
 
@@ -163,8 +166,8 @@ def mix_stretches(
 def pad_videos(videos: Sequence[LabelledFrames]) -> tuple[Tensor, Tensor, Tensor]:
     """Features float32 (B, N, D), times float64 (B, N) and labels (B, N), -100 where padded."""
     pad = nn.utils.rnn.pad_sequence
-    features = [torch.from_numpy(np.asarray(video.features, np.float32)) for video in videos]
-    times = [torch.from_numpy(np.asarray(video.times, np.float64)) for video in videos]
+    features = [torch.from_numpy(np.array(video.features, np.float32)) for video in videos]
+    times = [torch.from_numpy(np.array(video.times, np.float64)) for video in videos]
     labels = [torch.from_numpy(np.asarray(video.labels, np.int64)) for video in videos]
     return pad(features, True), pad(times, True), pad(labels, True, IGNORED)
 
@@ -196,10 +199,8 @@ def fit_frame_labels(
             checkpoint is of other settings.
     """
     config = config or FrameLabelTraining()
-    _check_videos(videos, shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        trainer = _Trainer(videos, shape, config)
+        trainer = FrameLabelTrainer(videos, shape, config)
         if checkpoint is not None and checkpoint.exists():
             trainer.load(checkpoint)
         while trainer.step < config.steps:
@@ -211,8 +212,31 @@ def fit_frame_labels(
     return trainer.average.eval()
 
 
-class _Trainer(AveragedTraining[FrameLabelModel]):
-    """One training of per-frame labels."""
+def label_weights(videos: Sequence[LabelledFrames], num_labels: int, balance: float) -> Tensor:
+    """What a frame of each label weighs in the loss: float32 (L,), 1 for the mean frame.
+
+    A label that no frame has weighs nothing.
+    """
+    labels = np.concatenate([video.labels for video in videos])
+    counts = np.bincount(labels, minlength=num_labels).astype(np.float64)
+    weights = np.where(counts > 0, np.maximum(counts, 1) ** -balance, 0.0)
+    return torch.from_numpy(weights * counts.sum() / (weights @ counts)).float()
+
+
+def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted cross-entropy, a mean over frames by their weights.
+
+    Args:
+        logits: float (B, N, L).
+        labels: int (B, N), -100 where padded.
+        weights: float (L,), of `label_weights`.
+    """
+    loss: Tensor = F.cross_entropy(logits.mT, labels, weights, ignore_index=IGNORED)
+    return loss
+
+
+class FrameLabelTrainer(AveragedTraining[FrameLabelModel]):
+    """One training of per-frame labels; see `fit_frame_labels`."""
 
     def __init__(
         self,
@@ -220,13 +244,18 @@ class _Trainer(AveragedTraining[FrameLabelModel]):
         shape: FrameLabelConfig,
         config: FrameLabelTraining,
     ) -> None:
+        _check_videos(videos, shape)
         self.videos, self.config = videos, config
+        self.weights = label_weights(videos, shape.num_labels, config.balance)
+        torch.manual_seed(config.seed)
         model = FrameLabelModel(shape)
         features = np.concatenate([video.features for video in videos]).astype(np.float64)
         model.mean.copy_(torch.from_numpy(features.mean(0)))
         # A feature that never varies tells nothing; it is not blown up either.
         deviation = features.std(0)
         model.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-6, deviation, 1.0)))
+        steps = [np.diff(video.times) for video in videos if len(video.times) > 1]
+        model.spacing.fill_(float(np.median(np.concatenate(steps))) if steps else 0.0)
         group = {
             "params": list(model.parameters()),
             "peak": config.lr,
@@ -253,17 +282,18 @@ class _Trainer(AveragedTraining[FrameLabelModel]):
             drawn.append(LabelledFrames(mixed, video.times, video.labels))
         return drawn
 
-    def take_step(self) -> None:
-        """One batch: forward, backward, update, average."""
+    def take_step(self) -> float:
+        """One batch: forward, backward, update, average; returns the last stage's `label_loss`."""
         config = self.config
         features, times, labels = pad_videos(self.draw())
         torch.manual_seed(step_seed(config.seed, self.step))  # for dropout
         mask = labels != IGNORED
-        loss = torch.zeros(())
+        loss = own = torch.zeros(())
         for logits in self.model.train().all_stages(features, times, mask):
-            loss = loss + F.cross_entropy(logits.mT, labels, ignore_index=IGNORED)
-            loss = loss + config.smoothing * smoothing_loss(logits, mask)
+            own = label_loss(logits, labels, self.weights)
+            loss = loss + own + config.smoothing * smoothing_loss(logits, mask)
         self.update(loss)
+        return float(own.detach())
 
 
 def _check_videos(videos: Sequence[LabelledFrames], shape: FrameLabelConfig) -> None:

@@ -91,7 +91,7 @@ def read_labelled(path: str | os.PathLike[str]) -> LabelledData:
     elif suffix in (".csv", ".jsonl") and source.is_file():
         rows = read_rows(source)
         multi_label = _is_multi_label(source, rows)
-        examples = _parse_rows(source, rows, multi_label)
+        examples = parse_rows(source, rows, multi_label)
         unknown = sorted({key for _, row in rows for key in row if key not in COLUMNS})
         warnings = [f"columns that mean nothing here: {', '.join(unknown)}"] if unknown else []
     else:
@@ -184,7 +184,13 @@ def _is_multi_label(source: Path, rows: list[tuple[int, Row]]) -> bool:
     return "labels" in keys
 
 
-def _parse_rows(source: Path, rows: list[tuple[int, Row]], multi_label: bool) -> list[Example]:
+def parse_rows(source: Path, rows: list[tuple[int, Row]], multi_label: bool) -> list[Example]:
+    """Rows of `read_rows` as examples.
+
+    Raises:
+        InvalidInputError: a row does not have the form of `read_labelled`, or comes twice; the
+            message names the line.
+    """
     examples: list[Example] = []
     lines: dict[tuple[object, ...], int] = {}
     for number, row in rows:
