@@ -89,6 +89,7 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             name=name,
             labels=config.get("labels", ()),
             multi_label=config.get("multi_label", False),
+            fusion=config.get("fusion", "none"),
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
@@ -130,6 +131,8 @@ def write_model(model: VideoModel, folder: Path) -> None:
         "labels": list(model.labels),
         "multi_label": model.multi_label,
     }
+    if model.fusion != "none":
+        config["fusion"] = model.fusion
     tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)

@@ -9,7 +9,7 @@ import typer
 from videomm.cli import options
 from videomm.cli.batch import Settings
 from videomm.cli.output import Output
-from videomm.config import TrainConfig
+from videomm.config import SpeechConfig, TrainConfig
 
 
 def command(
@@ -29,6 +29,10 @@ def command(
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run.")] = False,
+    subtitles: options.Subtitles = None,
+    transcribe: options.Transcribe = False,
+    speech_model: options.SpeechModel = "base",
+    fusion: options.Fusion = None,
     model: options.Model = "tiny",
     device: options.Device = None,
     fps: options.Fps = 2.0,
@@ -45,7 +49,13 @@ def command(
 
     Example: videomm train clips/ --out mymodel
     """
-    config = TrainConfig(tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    speech = options.speech_config(subtitles, transcribe, speech_model)
+    fusion = fusion or ("none" if speech is None else "late")
+    if speech is None and fusion != "none":
+        speech = SpeechConfig()
+    config = TrainConfig(
+        tune=tune, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, fusion=fusion
+    )
     output = Output(as_json=as_json, quiet=quiet)
     from pathlib import Path
 
@@ -54,7 +64,7 @@ def command(
 
     check_out(Path(out), resume=resume, force=force)
     labelled = read_labelled(data)
-    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet, speech)
     pipeline = settings.load()
     several = ", several a clip" if labelled.multi_label else ""
     output.text(f"{data}: {len(labelled.examples)} clips, {len(labelled.labels)} labels{several}")

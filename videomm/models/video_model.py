@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from videomm.config import check_fusion
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
+from videomm.models.fusion import SpeechFusion, Spoken
 from videomm.models.heads import ClassificationHead
-from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer
+from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer, check_batch
 from videomm.types import Timeline
 
 
@@ -26,6 +28,8 @@ class VideoModel(nn.Module):
         name: what results call this model; the encoder's name unless given.
         labels: what it was trained to tell apart; empty where it was trained on no fixed labels.
         multi_label: whether it was trained to score each of them on its own.
+        fusion: how what is said joins what is seen: `early`, `late`, `hybrid` or `none`. Of a video
+            in which nothing is said the scores are those of its pictures.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class VideoModel(nn.Module):
         name: str | None = None,
         labels: Sequence[str] = (),
         multi_label: bool = False,
+        fusion: str = "none",
     ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
@@ -49,15 +54,59 @@ class VideoModel(nn.Module):
         self.multi_label = multi_label
         self.temporal = TemporalTransformer(config)
         self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
+        self.fusion = check_fusion(fusion)
+        self.speech = None if fusion == "none" else SpeechFusion(encoder.dim, fusion)
         self.to(encoder.device)
         self.eval()
 
     def forward(
-        self, embeddings: Tensor, times: Tensor, texts: Tensor, mask: Tensor | None = None
+        self,
+        embeddings: Tensor,
+        times: Tensor,
+        texts: Tensor,
+        mask: Tensor | None = None,
+        spoken: Spoken | None = None,
     ) -> Tensor:
         """Logits (B, L) of texts (L, D) for videos (B, N, D); see `TemporalTransformer`."""
-        logits: Tensor = self.classifier(self.temporal(embeddings, times, mask).pooled, texts)
-        return logits
+        context = self.context(embeddings, times, mask, spoken)
+        if spoken is None or self.speech is None or not self.speech.late:
+            return self.classifier(context.pooled, texts)
+        return self.judge(context, times, texts, spoken)[0]
+
+    def context(
+        self,
+        embeddings: Tensor,
+        times: Tensor,
+        mask: Tensor | None = None,
+        spoken: Spoken | None = None,
+    ) -> Context:
+        """The context of videos (B, N, D), whose frames also attend to texts in early fusion."""
+        if spoken is None or self.speech is None or not self.speech.early:
+            return self.temporal(embeddings, times, mask)
+        mask = check_batch(embeddings, times, mask, self.temporal.config.dim)
+        tokens = self.speech.tokens(embeddings, times, mask, spoken)
+        out: Context = self.temporal.attend(*tokens, num_frames=embeddings.shape[1])
+        return out
+
+    def judge(
+        self, context: Context, times: Tensor, texts: Tensor, spoken: Spoken | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of texts (L, D) for videos (B, L), and for their frames (B, N, L).
+
+        Args:
+            context: of B videos.
+            times: (B, N) seconds of their frames.
+            texts: as `ClassificationHead` takes them.
+            spoken: what is said, for late fusion.
+        """
+        images = torch.cat((context.pooled[:, None], context.frames), dim=1)
+        plain = self.classifier.similarity(images, texts)
+        videos, frames = plain[:, 0], plain[:, 1:]
+        if spoken is not None and self.speech is not None and self.speech.late:
+            frames = self.speech.mix(frames, times, spoken, texts)
+            fused = self.speech.pool(frames, context.mask)
+            videos = torch.where(spoken.mask.any(dim=1, keepdim=True), fused, videos)
+        return self.classifier.to_logits(videos), self.classifier.to_logits(frames)
 
     @torch.inference_mode()
     def attend(self, timeline: Timeline) -> Context:
@@ -74,5 +123,13 @@ class VideoModel(nn.Module):
         device = self.encoder.device
         embeddings = torch.from_numpy(np.array(timeline.embeddings)).to(device)
         times = torch.from_numpy(np.array(timeline.times)).to(device)
-        context: Context = self.temporal(embeddings[None], times[None])
-        return context
+        return self.context(embeddings[None], times[None], None, self.spoken(timeline))
+
+    def spoken(self, timeline: Timeline) -> Spoken | None:
+        """What is said in a timeline, as a batch of one; None where nothing is, or is fused."""
+        if timeline.speech is None or self.speech is None:
+            return None
+        embeddings = torch.from_numpy(np.array(timeline.speech.embeddings))
+        spans = torch.from_numpy(timeline.speech.spans)
+        mask = torch.ones(1, len(embeddings), dtype=torch.bool)
+        return Spoken(embeddings[None], spans[None], mask).to(self.encoder.device)

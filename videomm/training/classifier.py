@@ -105,6 +105,11 @@ def train_classifier(
             f"{pipeline.model.name} was trained on labels already; training begins with an "
             f"encoder, such as {pipeline.model.encoder.name}"
         )
+    if config.fusion != "none" and (pipeline.speech is None or not pipeline.speech.wanted):
+        raise InvalidInputError(
+            f"fusion {config.fusion!r} needs speech, and none is asked for; give subtitles "
+            "(auto or a file), or have it transcribed"
+        )
     settings = _settings(data, pipeline, config)
     check_out(folder, resume=resume, force=force)
     if resume and (folder / SETTINGS).exists():
@@ -116,6 +121,9 @@ def train_classifier(
         _clear(folder)
         write_text(folder / SETTINGS, to_json(settings))
     prepared = prepare(data, pipeline, config.seed)
+    if pipeline.speech is not None:
+        said = sum(clip.timeline.speech is not None for clip in prepared.clips)
+        prepared.notes.append(f"something is said in {said} of {len(prepared.clips)} clips")
     keep_split(folder / SPLIT, _split_text(prepared), "clips", "videos")
     model = start_model(pipeline.model, data.labels, data.multi_label, config)
     metrics = _fit_and_measure(
@@ -231,6 +239,7 @@ def _settings(data: LabelledData, pipeline: VideoPipeline, config: TrainConfig) 
         "train": config.to_dict(),
         "sampling": pipeline.sampling.to_dict(),
         "decoding": pipeline.decoding.to_dict(),
+        **({} if pipeline.speech is None else {"speech": pipeline.speech.to_dict()}),
     }
 
 
