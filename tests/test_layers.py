@@ -16,6 +16,8 @@ ROWS = [
     ["encoder"],
     ["timeline"],
     ["cache"],
+    ["transcribe"],
+    ["speech"],
     ["models"],
     ["hub"],
     ["tasks"],

@@ -12,6 +12,7 @@ from videomm.errors import InvalidInputError
 DECODERS = ("auto", "decord", "pyav")
 TUNES = ("head", "temporal")
 TASKS = ("clips", "segments")
+FUSIONS = ("none", "early", "late", "hybrid")
 # How long a summary is where nobody says.
 SUMMARY_RATIO = 0.15
 SUMMARY_MOST_SECONDS = 60.0
@@ -114,6 +115,41 @@ class DecodingConfig(Config):
 
 
 @dataclass(frozen=True)
+class SpeechConfig(Config):
+    """Where the texts that are spoken in a video come from.
+
+    Attributes:
+        subtitles: `auto` takes a file beside the video (`clip.srt`, `clip.en.vtt`, ...), else a
+            stream inside it; `none` neither; anything else is a file.
+        transcribe: where no subtitles are found, have a speech model listen.
+        speech_model: its name for faster-whisper, such as `base`, or a folder.
+    """
+
+    subtitles: str = "auto"
+    transcribe: bool = False
+    speech_model: str = "base"
+
+    def __post_init__(self) -> None:
+        if not self.subtitles or not self.speech_model:
+            raise InvalidInputError(
+                "subtitles must be auto, none or a file, and speech_model a name or a folder, got "
+                f"{self.subtitles!r} and {self.speech_model!r}"
+            )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any text is asked for."""
+        return self.subtitles != "none" or self.transcribe
+
+
+def check_fusion(fusion: str) -> str:
+    """The name of a fusion, or an error that lists them."""
+    if fusion not in FUSIONS:
+        raise InvalidInputError(f"fusion must be one of {', '.join(FUSIONS)}, got {fusion!r}")
+    return fusion
+
+
+@dataclass(frozen=True)
 class ClassifyConfig(Config):
     """How labels are scored.
 
@@ -180,6 +216,7 @@ class TrainConfig(Config):
         batch_size: clips a step.
         lr: how fast it learns; a share of what would turn a clip's answer round in one step.
         seed: of the split, the order of clips and the dropout.
+        fusion: how what is said joins what is seen: `early`, `late`, `hybrid` (both) or `none`.
     """
 
     tune: str = "temporal"
@@ -187,10 +224,16 @@ class TrainConfig(Config):
     batch_size: int = 32
     lr: float = 1.0
     seed: int = 0
+    fusion: str = "none"
 
     def __post_init__(self) -> None:
         if self.tune not in TUNES:
             raise InvalidInputError(f"tune must be one of {', '.join(TUNES)}, got {self.tune!r}")
+        if check_fusion(self.fusion) in ("early", "hybrid") and self.tune == "head":
+            raise InvalidInputError(
+                f"{self.fusion} fusion is learned by the temporal Transformer, got tune='head'; "
+                "take tune='temporal' or fusion='late'"
+            )
         _check_training(self.epochs, self.batch_size, self.lr, self.seed)
 
 

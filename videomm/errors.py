@@ -74,6 +74,10 @@ class DecoderNotExactError(VideoError):
     """The decoder that was asked for returns wrong frames or times on this file."""
 
 
+class SubtitlesUnreadableError(VideoError):
+    """A file of subtitles has no timed text that can be read."""
+
+
 class ModelNotAvailableError(VideommError):
     """The model's name is unknown, or its weights cannot be had here."""
 

@@ -93,6 +93,7 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             frame_labels=FrameLabelModel(FrameLabelConfig.from_dict(config["frame_labels"]))
             if "frame_labels" in config
             else None,
+            fusion=config.get("fusion", "none"),
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
@@ -136,6 +137,8 @@ def write_model(model: VideoModel, folder: Path) -> None:
     }
     if model.frame_labels is not None:
         config["frame_labels"] = model.frame_labels.config.to_dict()
+    if model.fusion != "none":
+        config["fusion"] = model.fusion
     tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from videomm.cache import TimelineCache
-from videomm.config import ClassifyConfig, DecodingConfig, SamplingConfig, SummarizeConfig
+from videomm.config import (
+    ClassifyConfig,
+    DecodingConfig,
+    SamplingConfig,
+    SpeechConfig,
+    SummarizeConfig,
+)
 from videomm.errors import InvalidInputError
 from videomm.hub import load_model
 from videomm.models.video_model import VideoModel
 from videomm.render.folder import check_folder, write_summary
+from videomm.speech import read_speech
 from videomm.tasks.answer import answer_timeline, check_question
 from videomm.tasks.classify import classify_timeline
 from videomm.tasks.concepts import EmbeddedBank, get_bank
@@ -22,7 +30,7 @@ from videomm.tasks.presence import PhraseScorer
 from videomm.tasks.summarize import summarize_timeline
 from videomm.tasks.vlm import Answerer
 from videomm.timeline import build_timeline, timeline_from_frames
-from videomm.types import Answer, Array, Classification, Summary, Timeline
+from videomm.types import Answer, Array, Classification, Speech, Summary, Timeline
 from videomm.video.paths import check_path
 
 
@@ -35,6 +43,8 @@ class VideoPipeline:
         decoding: decoder and deadlines.
         cache: where timelines are kept; None keeps nothing.
         progress: draw progress bars on stderr where that is a terminal.
+        speech: where what is said in a file comes from; None reads none. It counts for
+            classification and answers where the model fuses it.
     """
 
     def __init__(
@@ -45,12 +55,14 @@ class VideoPipeline:
         *,
         cache: TimelineCache | None = None,
         progress: bool = True,
+        speech: SpeechConfig | None = None,
     ) -> None:
         self.model = model
         self.sampling = sampling or SamplingConfig()
         self.decoding = decoding or DecodingConfig()
         self.cache = cache
         self.progress = progress
+        self.speech = speech
         self._banks: dict[str | None, EmbeddedBank] = {}
         self._scorer: PhraseScorer | None = None
 
@@ -63,6 +75,8 @@ class VideoPipeline:
     ) -> Timeline:
         """The timeline of a video: from the cache where it is known, else decoded and encoded.
 
+        With what is said in it where the pipeline has `speech`.
+
         Args:
             video: a path, or frames as uint8 (N, H, W, 3) RGB with their times.
             times: seconds of the frames of an array, or
@@ -72,6 +86,27 @@ class VideoPipeline:
             VideoError: the kind says what is wrong with the file.
             InvalidInputError: an array without times, or a path with them.
         """
+        timeline = self._embed_frames(video, times, fps)
+        if self.speech is None or not self.speech.wanted or isinstance(video, np.ndarray):
+            return timeline
+        speech, notes = read_speech(
+            timeline.path,
+            timeline.duration,
+            self.model.encoder,
+            self.speech,
+            self.decoding,
+            self.cache,
+        )
+        if speech is not None:
+            notes = (*notes, *_how_fused(speech, self.model))
+        return replace(timeline, speech=speech, warnings=(*timeline.warnings, *notes))
+
+    def _embed_frames(
+        self,
+        video: str | os.PathLike[str] | Array,
+        times: Sequence[float] | None,
+        fps: float | None,
+    ) -> Timeline:
         if isinstance(video, np.ndarray):
             return timeline_from_frames(video, self.model.encoder, times=times, fps=fps)
         if times is not None or fps is not None:
@@ -142,7 +177,7 @@ class VideoPipeline:
             check_folder(Path(out), force=force)
             if reel and isinstance(video, np.ndarray):
                 raise InvalidInputError("frames in an array give no reel; pass reel=False")
-        timeline = self.embed(video, times=times, fps=fps)
+        timeline = self._embed_frames(video, times, fps)
         summary = summarize_timeline(timeline, self._open_model, config, self._bank(config.bank))
         if out is None:
             return summary
@@ -192,7 +227,8 @@ class VideoPipeline:
     @cached_property
     def _open_model(self) -> VideoModel:
         """The model for open words: one trained on labels knows those alone, its encoder all."""
-        return VideoModel(self.model.encoder) if self.model.labels else self.model
+        fusion = "none" if self.model.fusion == "none" else "late"
+        return VideoModel(self.model.encoder, fusion=fusion) if self.model.labels else self.model
 
     def _bank(self, path: str | None) -> EmbeddedBank:
         if path not in self._banks:
@@ -205,6 +241,18 @@ class VideoPipeline:
         )
 
 
+def _how_fused(speech: Speech, model: VideoModel) -> tuple[str, ...]:
+    """What a reader of a result should know of the texts that it rests on."""
+    said = f"{len(speech)} texts from {speech.source}, fusion {model.fusion}"
+    if model.speech is None:
+        return ()
+    if model.speech.late:
+        said += f", weight {model.speech.weight.item():.2f} beside 1 for the pictures"
+    if model.labels or not model.speech.early:
+        return (said,)
+    return (said, f"early fusion has to be learned: untrained {model.name} attends to no text")
+
+
 def load(
     name: str = "tiny",
     *,
@@ -213,6 +261,8 @@ def load(
     decoding: DecodingConfig | None = None,
     cache: bool = True,
     progress: bool = True,
+    speech: SpeechConfig | None = None,
+    fusion: str | None = None,
 ) -> VideoPipeline:
     """A pipeline with the model of that name.
 
@@ -223,10 +273,35 @@ def load(
         decoding: decoder and deadlines.
         cache: keep timelines on disk, so that a known video is not decoded again.
         progress: draw progress bars on stderr where that is a terminal.
+        speech: where what is said comes from; unless given, `auto` for a model that fuses it, and
+            nowhere for others.
+        fusion: of an untrained model: `late` where speech is given, else `none`. A trained model
+            has the one that it was trained with.
 
     Raises:
         ModelNotAvailableError: unknown name, or weights that cannot be had here.
+        InvalidInputError: the model was trained with another fusion.
     """
     model = load_model(name, device)
+    if speech is not None or fusion is not None:
+        model = _with_fusion(model, fusion, speech)
+    if speech is None and model.fusion != "none":
+        speech = SpeechConfig()
     kept = TimelineCache() if cache else None
-    return VideoPipeline(model, sampling, decoding, cache=kept, progress=progress)
+    return VideoPipeline(model, sampling, decoding, cache=kept, progress=progress, speech=speech)
+
+
+def _with_fusion(model: VideoModel, fusion: str | None, speech: SpeechConfig | None) -> VideoModel:
+    if not model.labels:
+        return VideoModel(model.encoder, fusion=fusion or "late")
+    if model.fusion == "none" and fusion is None and speech is not None and speech.wanted:
+        raise InvalidInputError(
+            f"{model.name} was trained on pictures alone; train it anew with --fusion, or leave "
+            "speech out"
+        )
+    if fusion not in (None, model.fusion):
+        raise InvalidInputError(
+            f"{model.name} was trained with fusion {model.fusion!r}, got {fusion!r}; train it anew "
+            "with that, or judge the pictures alone with subtitles='none'"
+        )
+    return model

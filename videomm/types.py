@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -124,6 +125,65 @@ class SamplingPlan:
         return {"mode": self.mode, **self.settings, "num_times": len(self.times)}
 
 
+@dataclass(frozen=True)
+class Subtitle:
+    """A text and when it is spoken or shown: `[start, end)` in seconds of the video's time."""
+
+    start: float
+    end: float
+    text: str
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.start <= self.end < math.inf):
+            raise InvalidInputError(
+                f"a subtitle needs finite 0 <= start <= end, got {self.start}, {self.end}"
+            )
+        if not self.text.strip():
+            raise InvalidInputError(f"a subtitle at {self.start:.1f} s has no text")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Speech:
+    """What is said in one video: the second modality beside its frames.
+
+    Attributes:
+        subtitles: M >= 1 timed texts, in order of their starts; they may overlap.
+        embeddings: float32 (M, D), L2-normalised rows, of the encoder's text tower.
+        source: where they come from, in words.
+    """
+
+    subtitles: tuple[Subtitle, ...]
+    embeddings: Array
+    source: str
+
+    def __post_init__(self) -> None:
+        embeddings, count = np.asarray(self.embeddings), len(self.subtitles)
+        if embeddings.dtype != np.float32 or embeddings.ndim != 2 or not count:
+            raise InvalidInputError(
+                "speech needs one or more subtitles and embeddings as float32 (M, D), got "
+                f"{count} and {embeddings.dtype} {embeddings.shape}"
+            )
+        if len(embeddings) != count:
+            raise InvalidInputError(f"{len(embeddings)} embeddings for {count} subtitles: one each")
+        if not np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-3):
+            raise InvalidInputError("embeddings of speech must be L2-normalised")
+        if (np.diff(self.spans[:, 0]) < 0).any():
+            raise InvalidInputError("subtitles must be in order of their starts")
+        object.__setattr__(self, "embeddings", _freeze(embeddings))
+
+    @property
+    def spans(self) -> Array:
+        """float64 (M, 2): start and end of each subtitle in seconds."""
+        return np.array([(item.start, item.end) for item in self.subtitles], np.float64)
+
+    def __len__(self) -> int:
+        return len(self.subtitles)
+
+    def __repr__(self) -> str:
+        first, last = self.subtitles[0], self.subtitles[-1]
+        return f"Speech({len(self)} texts, {first.start:.1f}..{last.end:.1f} s, {self.source!r})"
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Timeline:
     """One video's embeddings with their times: what every question is answered from.
@@ -140,6 +200,7 @@ class Timeline:
         thumbnails: a small JPEG a frame, or empty.
         complete: whether the whole plan could be decoded.
         warnings: what went wrong on the way.
+        speech: what is said, where that was asked for and anything is.
     """
 
     embeddings: Array
@@ -153,6 +214,7 @@ class Timeline:
     thumbnails: tuple[bytes, ...] = ()
     complete: bool = True
     warnings: tuple[str, ...] = ()
+    speech: Speech | None = None
 
     def __post_init__(self) -> None:
         embeddings = np.asarray(self.embeddings)
@@ -173,6 +235,11 @@ class Timeline:
         if self.thumbnails and len(self.thumbnails) != len(embeddings):
             raise InvalidInputError(
                 f"{len(self.thumbnails)} thumbnails for {len(embeddings)} frames: one each, or none"
+            )
+        if self.speech is not None and self.speech.embeddings.shape[1] != embeddings.shape[1]:
+            raise InvalidInputError(
+                f"speech has embeddings of {self.speech.embeddings.shape[1]}, the frames of "
+                f"{embeddings.shape[1]}: one encoder makes both"
             )
         object.__setattr__(self, "embeddings", _freeze(embeddings))
         object.__setattr__(self, "times", times)

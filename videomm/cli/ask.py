@@ -60,6 +60,10 @@ def command(
             "HuggingFaceTB/SmolVLM2-256M-Video-Instruct or a folder.",
         ),
     ] = None,
+    subtitles: options.Subtitles = None,
+    transcribe: options.Transcribe = False,
+    speech_model: options.SpeechModel = "base",
+    fusion: options.Fusion = None,
     model: options.Model = "tiny",
     device: options.Device = None,
     fps: options.Fps = 2.0,
@@ -75,7 +79,10 @@ def command(
     """
     asked = read_questions(question, choices, questions)
     output = Output(as_json=as_json, quiet=quiet)
-    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    speech = options.speech_config(subtitles, transcribe, speech_model)
+    settings = Settings(
+        model, device, fps, max_frames, decoder, not no_cache, not quiet, speech, fusion
+    )
     from videomm.render.evidence import check_evidence_folder
     from videomm.tasks.answer import check_question
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from videomm.cli.inputs import EmptyFolder, expand_paths
 from videomm.cli.output import Output
-from videomm.config import DecodingConfig, SamplingConfig
+from videomm.config import DecodingConfig, SamplingConfig, SpeechConfig
 from videomm.errors import VideommError, VideoNotFoundError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Settings:
     decoder: str
     cache: bool
     progress: bool
+    speech: SpeechConfig | None = None
+    fusion: str | None = None
 
     def load(self) -> VideoPipeline:
         """Check the settings, then load the model."""
@@ -42,6 +44,8 @@ class Settings:
             decoding=decoding,
             cache=self.cache,
             progress=self.progress,
+            speech=self.speech,
+            fusion=self.fusion,
         )
 
 

@@ -38,6 +38,10 @@ def command(
         float | None,
         typer.Option(help="Under this score the video is unknown.", min=0.0, max=1.0),
     ] = None,
+    subtitles: options.Subtitles = None,
+    transcribe: options.Transcribe = False,
+    speech_model: options.SpeechModel = "base",
+    fusion: options.Fusion = None,
     model: options.Model = "tiny",
     device: options.Device = None,
     fps: options.Fps = 2.0,
@@ -55,7 +59,10 @@ def command(
     names = None if own else check_labels(read_labels(labels, labels_file), multi_label)
     config = ClassifyConfig(multi_label=multi_label, unknown=unknown, top=top)
     output = Output(as_json=as_json, quiet=quiet)
-    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    speech = options.speech_config(subtitles, transcribe, speech_model)
+    settings = Settings(
+        model, device, fps, max_frames, decoder, not no_cache, not quiet, speech, fusion
+    )
 
     def job(pipeline: VideoPipeline, path: str) -> None:
         show(pipeline.classify(path, names, config), output)

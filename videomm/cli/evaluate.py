@@ -17,6 +17,9 @@ def command(
         typer.Argument(metavar="MODEL", help="A folder of videomm train, or tiny or another name."),
     ],
     data: options.Data,
+    subtitles: options.Subtitles = None,
+    transcribe: options.Transcribe = False,
+    speech_model: options.SpeechModel = "base",
     device: options.Device = None,
     fps: options.Fps = 2.0,
     max_frames: options.MaxFrames = 512,
@@ -37,7 +40,8 @@ def command(
     from videomm.training.labelled import read_labelled
     from videomm.training.segment_data import read_segments
 
-    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    speech = options.speech_config(subtitles, transcribe, speech_model)
+    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet, speech)
     pipeline = settings.load()
     if pipeline.model.frame_labels is not None:
         metrics = evaluate_segmenter(read_segments(data), pipeline, model)

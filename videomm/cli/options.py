@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from videomm.config import SpeechConfig
+
 Paths = Annotated[
     list[str],
     typer.Argument(
@@ -46,3 +48,37 @@ NoCache = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no log lines.")]
+Subtitles = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|FILE|none",
+        help="Also judge what is said: auto reads the subtitle file beside a video, else the "
+        "stream inside it. A model that was trained with speech reads auto.",
+        show_default=False,
+    ),
+]
+Transcribe = Annotated[
+    bool,
+    typer.Option("--transcribe", help="Where there are no subtitles, listen (extra: speech)."),
+]
+SpeechModel = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Who listens: a model of faster-whisper, or its folder."),
+]
+Fusion = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|early|late|hybrid",
+        help="How what is said joins the pictures; late unless given.",
+        show_default=False,
+    ),
+]
+
+
+def speech_config(
+    subtitles: str | None, transcribe: bool, speech_model: str
+) -> SpeechConfig | None:
+    """What the options ask for; None where none of them is given."""
+    if subtitles is None and not transcribe:
+        return None
+    return SpeechConfig(subtitles or "auto", transcribe, speech_model)

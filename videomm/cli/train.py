@@ -11,7 +11,7 @@ import typer
 from videomm.cli import options
 from videomm.cli.batch import Settings
 from videomm.cli.output import Output
-from videomm.config import TASKS, FrameTrainConfig, TrainConfig
+from videomm.config import TASKS, FrameTrainConfig, SpeechConfig, TrainConfig
 from videomm.errors import InvalidInputError
 
 
@@ -42,6 +42,10 @@ def command(
         bool, typer.Option("--resume", help="Go on with a run that was stopped.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run.")] = False,
+    subtitles: options.Subtitles = None,
+    transcribe: options.Transcribe = False,
+    speech_model: options.SpeechModel = "base",
+    fusion: options.Fusion = None,
     model: options.Model = "tiny",
     device: options.Device = None,
     fps: options.Fps = 2.0,
@@ -60,15 +64,26 @@ def command(
     Example: videomm train clips/ --out mymodel
     """
     output = Output(as_json=as_json, quiet=quiet)
-    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet)
+    speech = options.speech_config(subtitles, transcribe, speech_model)
+    fusion = fusion or ("none" if speech is None else "late")
+    if speech is None and fusion != "none":
+        speech = SpeechConfig()
+    settings = Settings(model, device, fps, max_frames, decoder, not no_cache, not quiet, speech)
     run = _Run(data, Path(out), settings, resume, force)
     if task == "clips":
         size = TrainConfig.batch_size if batch_size is None else batch_size
-        clips = TrainConfig(tune=tune, epochs=epochs, batch_size=size, lr=lr, seed=seed)
+        clips = TrainConfig(
+            tune=tune, epochs=epochs, batch_size=size, lr=lr, seed=seed, fusion=fusion
+        )
         metrics = _train_clips(run, clips, output)
     elif task == "segments":
         if tune != "temporal":
             raise InvalidInputError(f"--tune {tune} is for clips; leave it out for segments")
+        if speech is not None:
+            raise InvalidInputError(
+                "what is said is fused for clips alone; leave out --subtitles, --transcribe and "
+                "--fusion for segments"
+            )
         size = FrameTrainConfig.batch_size if batch_size is None else batch_size
         frames = FrameTrainConfig(epochs=epochs, batch_size=size, lr=lr, seed=seed)
         metrics = _train_segments(run, frames, output)

@@ -59,7 +59,9 @@ def evaluate_model(
             data.multi_label,
         ),
         prior=inside.targets.mean(dim=0).double().numpy() if prior is None else prior,
-        zero_shot=score(VideoModel(model.encoder), inside, labels, data.multi_label)
+        zero_shot=score(
+            VideoModel(model.encoder, fusion=model.fusion), inside, labels, data.multi_label
+        )
         if model.labels
         else None,
     )

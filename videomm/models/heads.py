@@ -37,5 +37,9 @@ class ClassificationHead(nn.Module):
 
     def forward(self, images: Tensor, texts: Tensor) -> Tensor:
         """Logits (..., L) of `similarity`: scaled, and with the bias where there is one."""
-        logits = self.logit_scale * self.similarity(images, texts)
+        return self.to_logits(self.similarity(images, texts))
+
+    def to_logits(self, similarities: Tensor) -> Tensor:
+        """Similarities scaled, and with the bias where there is one."""
+        logits = self.logit_scale * similarities
         return logits if self.logit_bias is None else logits + self.logit_bias

@@ -98,10 +98,22 @@ class TemporalTransformer(nn.Module):
             InvalidInputError: shapes do not fit, or a video has no frame.
         """
         mask = check_batch(embeddings, times, mask, self.config.dim)
-        cos, sin = rotary_angles(times, mask, self.frequencies, embeddings.dtype)
-        x = embeddings
+        return self.attend(embeddings, times, mask, embeddings.shape[1])
+
+    def attend(self, tokens: Tensor, times: Tensor, mask: Tensor, num_frames: int) -> Context:
+        """The context of videos whose first `num_frames` tokens are frames; all attend to all.
+
+        Args:
+            tokens: float (B, N + M, D): frames, then tokens of another modality.
+            times: (B, N + M) seconds.
+            mask: bool (B, N + M).
+            num_frames: N.
+        """
+        cos, sin = rotary_angles(times, mask, self.frequencies, tokens.dtype)
+        x = tokens
         for block in self.blocks:
             x = block(x, cos, sin, mask[:, None, :])
+        x, mask = x[:, :num_frames], mask[:, :num_frames]
         keep = mask[..., None].to(x.dtype)
         frames = nn.functional.normalize(x, dim=-1) * keep
         pooled = nn.functional.normalize((frames.sum(dim=1) / keep.sum(dim=1)), dim=-1)

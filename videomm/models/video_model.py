@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from videomm.config import check_fusion
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelModel
+from videomm.models.fusion import SpeechFusion, Spoken
 from videomm.models.heads import ClassificationHead
-from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer
+from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer, check_batch
 from videomm.types import Array, Timeline
 
 
@@ -29,6 +31,8 @@ class VideoModel(nn.Module):
         multi_label: whether it was trained to score each of them on its own.
         frame_labels: what tells the labels of single frames, where it was trained on those; it
             reads embeddings, not contexts.
+        fusion: how what is said joins what is seen: `early`, `late`, `hybrid` or `none`. Of a video
+            in which nothing is said the scores are those of its pictures.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class VideoModel(nn.Module):
         labels: Sequence[str] = (),
         multi_label: bool = False,
         frame_labels: FrameLabelModel | None = None,
+        fusion: str = "none",
     ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
@@ -54,15 +59,59 @@ class VideoModel(nn.Module):
         self.temporal = TemporalTransformer(config)
         self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
         self.frame_labels = frame_labels
+        self.fusion = check_fusion(fusion)
+        self.speech = None if fusion == "none" else SpeechFusion(encoder.dim, fusion)
         self.to(encoder.device)
         self.eval()
 
     def forward(
-        self, embeddings: Tensor, times: Tensor, texts: Tensor, mask: Tensor | None = None
+        self,
+        embeddings: Tensor,
+        times: Tensor,
+        texts: Tensor,
+        mask: Tensor | None = None,
+        spoken: Spoken | None = None,
     ) -> Tensor:
         """Logits (B, L) of texts (L, D) for videos (B, N, D); see `TemporalTransformer`."""
-        logits: Tensor = self.classifier(self.temporal(embeddings, times, mask).pooled, texts)
-        return logits
+        context = self.context(embeddings, times, mask, spoken)
+        if spoken is None or self.speech is None or not self.speech.late:
+            return self.classifier(context.pooled, texts)
+        return self.judge(context, times, texts, spoken)[0]
+
+    def context(
+        self,
+        embeddings: Tensor,
+        times: Tensor,
+        mask: Tensor | None = None,
+        spoken: Spoken | None = None,
+    ) -> Context:
+        """The context of videos (B, N, D), whose frames also attend to texts in early fusion."""
+        if spoken is None or self.speech is None or not self.speech.early:
+            return self.temporal(embeddings, times, mask)
+        mask = check_batch(embeddings, times, mask, self.temporal.config.dim)
+        tokens = self.speech.tokens(embeddings, times, mask, spoken)
+        out: Context = self.temporal.attend(*tokens, num_frames=embeddings.shape[1])
+        return out
+
+    def judge(
+        self, context: Context, times: Tensor, texts: Tensor, spoken: Spoken | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of texts (L, D) for videos (B, L), and for their frames (B, N, L).
+
+        Args:
+            context: of B videos.
+            times: (B, N) seconds of their frames.
+            texts: as `ClassificationHead` takes them.
+            spoken: what is said, for late fusion.
+        """
+        images = torch.cat((context.pooled[:, None], context.frames), dim=1)
+        plain = self.classifier.similarity(images, texts)
+        videos, frames = plain[:, 0], plain[:, 1:]
+        if spoken is not None and self.speech is not None and self.speech.late:
+            frames = self.speech.mix(frames, times, spoken, texts)
+            fused = self.speech.pool(frames, context.mask)
+            videos = torch.where(spoken.mask.any(dim=1, keepdim=True), fused, videos)
+        return self.classifier.to_logits(videos), self.classifier.to_logits(frames)
 
     @torch.inference_mode()
     def attend(self, timeline: Timeline) -> Context:
@@ -71,8 +120,7 @@ class VideoModel(nn.Module):
         Raises:
             InvalidInputError: another encoder made the timeline.
         """
-        context: Context = self.temporal(*self._batch_of_one(timeline))
-        return context
+        return self.context(*self._batch_of_one(timeline), spoken=self.spoken(timeline))
 
     @torch.inference_mode()
     def label_frames(self, timeline: Timeline) -> Array:
@@ -96,3 +144,12 @@ class VideoModel(nn.Module):
         embeddings = torch.from_numpy(np.array(timeline.embeddings)).to(device)
         times = torch.from_numpy(np.array(timeline.times)).to(device)
         return embeddings[None], times[None]
+
+    def spoken(self, timeline: Timeline) -> Spoken | None:
+        """What is said in a timeline, as a batch of one; None where nothing is, or is fused."""
+        if timeline.speech is None or self.speech is None:
+            return None
+        embeddings = torch.from_numpy(np.array(timeline.speech.embeddings))
+        spans = torch.from_numpy(timeline.speech.spans)
+        mask = torch.ones(1, len(embeddings), dtype=torch.bool)
+        return Spoken(embeddings[None], spans[None], mask).to(self.encoder.device)

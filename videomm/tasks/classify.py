@@ -34,7 +34,8 @@ def classify_timeline(
 ) -> Classification:
     """Score labels for a video, and find where in time each holds.
 
-    The video's scores come from its pooled context, the segments from the context of each frame.
+    The video's scores come from its pooled context, the segments from the context of each frame;
+    with late fusion both from the frames' scores, mixed with those of what is said then.
     A model that was trained on labels of frames gives each frame its best one; the video's scores
     are then their shares of its time, and time of `BACKGROUND` is in no segment.
 
@@ -193,9 +194,12 @@ def _scores(
     """Scores of the video (L,) and of its frames (N, L), in [0, 1]."""
     context = model.attend(timeline)
     texts = embed_labels(model.encoder, names, multi_label)
-    tensors = torch.from_numpy(np.array(texts)).to(model.encoder.device)
-    images = torch.cat((context.pooled, context.frames[0]))
-    logits = model.classifier(images, tensors).double()
+    times, tensors = (
+        torch.from_numpy(np.array(part)).to(model.encoder.device)
+        for part in (timeline.times, texts)
+    )
+    video, frames = model.judge(context, times[None], tensors, model.spoken(timeline))
+    logits = torch.cat((video, frames[0])).double()
     scores = logits.sigmoid() if multi_label else logits.softmax(dim=-1)
     values = scores.cpu().numpy()
     return values[0], values[1:]

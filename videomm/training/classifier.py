@@ -100,10 +100,18 @@ def train_classifier(
             or the data cannot be split.
     """
     folder, config = Path(out), config or TrainConfig()
+    if config.fusion != "none" and (pipeline.speech is None or not pipeline.speech.wanted):
+        raise InvalidInputError(
+            f"fusion {config.fusion!r} needs speech, and none is asked for; give subtitles "
+            "(auto or a file), or have it transcribed"
+        )
     settings = settings_of(data, pipeline, config)
     if done := begin_run(folder, settings, pipeline, resume=resume, force=force):
         return done
     prepared = prepare(data, pipeline, config.seed)
+    if pipeline.speech is not None:
+        said = sum(clip.timeline.speech is not None for clip in prepared.clips)
+        prepared.notes.append(f"something is said in {said} of {len(prepared.clips)} clips")
     keep_sides(folder, prepared)
     model = start_model(pipeline.model, data.labels, data.multi_label, config)
     metrics = _fit_and_measure(
@@ -255,6 +263,7 @@ def settings_of(data: LabelledData, pipeline: VideoPipeline, config: Config) -> 
         "train": config.to_dict(),
         "sampling": pipeline.sampling.to_dict(),
         "decoding": pipeline.decoding.to_dict(),
+        **({} if pipeline.speech is None else {"speech": pipeline.speech.to_dict()}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from videomm.pipeline import VideoPipeline
 from videomm.progress import progress_bar
 from videomm.sampling import plan_sampling
 from videomm.training.labelled import Example
-from videomm.types import Timeline
+from videomm.types import Speech, Timeline
 from videomm.video.reader import open_video
 
 
@@ -91,7 +92,12 @@ def embed_part(pipeline: VideoPipeline, example: Example) -> Timeline:
         plan = plan_sampling(max(end - start, 0.0), sampling)
         sampling = SamplingConfig(times=tuple(start + seconds for seconds in plan.times))
     quiet = VideoPipeline(
-        pipeline.model, sampling, pipeline.decoding, cache=pipeline.cache, progress=False
+        pipeline.model,
+        sampling,
+        pipeline.decoding,
+        cache=pipeline.cache,
+        progress=False,
+        speech=pipeline.speech,
     )
     timeline = quiet.embed(example.path)
     if timeline.duration <= start:
@@ -99,4 +105,14 @@ def embed_part(pipeline: VideoPipeline, example: Example) -> Timeline:
             f"{example.part} starts after the end of the video, which lasts "
             f"{timeline.duration:.1f} s; correct start"
         )
-    return timeline
+    return replace(timeline, speech=_within(timeline.speech, start, example.end))
+
+
+def _within(speech: Speech | None, start: float, end: float | None) -> Speech | None:
+    """What is said in a part of a video."""
+    if speech is None:
+        return None
+    last = math.inf if end is None else end
+    kept = [i for i, item in enumerate(speech.subtitles) if item.start < last and item.end > start]
+    texts = tuple(speech.subtitles[place] for place in kept)
+    return replace(speech, subtitles=texts, embeddings=speech.embeddings[kept]) if kept else None

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from videomm.config import TrainConfig
+from videomm.models.fusion import Spoken, join_spoken, no_speech
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 from videomm.progress import progress_bar
@@ -52,12 +53,14 @@ class ClipSet:
         times: M of float64 (N,).
         targets: float32 (M, L), 1 for the labels of a clip.
         weights: float32 (M,), of a clip in the loss; mean 1.
+        spoken: M of what is said in them, one clip each.
     """
 
     embeddings: list[Tensor]
     times: list[Tensor]
     targets: Tensor
     weights: Tensor
+    spoken: list[Spoken]
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -78,7 +81,16 @@ def gather(clips: Sequence[Clip], labels: Sequence[str]) -> ClipSet:
     weights = torch.tensor([len(kinds) / (len(counts) * counts[kind]) for kind in kinds])
     embeddings = [torch.from_numpy(np.array(clip.timeline.embeddings)) for clip in clips]
     times = [torch.from_numpy(np.array(clip.timeline.times)) for clip in clips]
-    return ClipSet(embeddings, times, targets, weights)
+    return ClipSet(embeddings, times, targets, weights, [_spoken(clip) for clip in clips])
+
+
+def _spoken(clip: Clip) -> Spoken:
+    speech, dim = clip.timeline.speech, clip.timeline.embeddings.shape[1]
+    if speech is None:
+        return no_speech(1, dim)
+    spans = torch.from_numpy(speech.spans)[None]
+    embeddings = torch.from_numpy(np.array(speech.embeddings))[None]
+    return Spoken(embeddings, spans, torch.ones(embeddings.shape[:2], dtype=torch.bool))
 
 
 def start_model(
@@ -93,11 +105,14 @@ def start_model(
             TemporalConfig(dim=model.encoder.dim, **layers),
             labels=labels,
             multi_label=multi_label,
+            fusion=config.fusion,
         )
     # Scale and bias are `calibrate`'s.
     out.requires_grad_(False)
     out.temporal.requires_grad_(True)
     out.classifier.weight.requires_grad_(True)
+    if out.speech is not None:
+        out.speech.requires_grad_(True)
     return out
 
 
@@ -134,7 +149,7 @@ def fit(
         `val_loss`.
     """
     texts = label_vectors(model, model.labels, model.multi_label)
-    if config.tune == "head":
+    if config.tune == "head" and config.fusion == "none":
         train, val = _pooled(model, train), _pooled(model, val)
     steps = math.ceil(len(train) / config.batch_size)
     epochs = config.epochs or min(max(math.ceil(STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
@@ -190,7 +205,25 @@ def _groups(model: VideoModel, config: TrainConfig) -> list[dict[str, Any]]:
         {"params": matrices, "lr": _TEMPORAL_RATE * rate, "weight_decay": WEIGHT_DECAY},
         {"params": others, "lr": _TEMPORAL_RATE * rate, "weight_decay": 0.0},
     ]
+    groups += _speech_groups(model, rate)
     return [group for group in groups if group["params"]]
+
+
+def _speech_groups(model: VideoModel, rate: float) -> list[dict[str, Any]]:
+    """What fusion adds; as with W, a step of each moves a logit by about as much."""
+    speech = model.speech
+    if speech is None:
+        return []
+    groups: list[dict[str, Any]] = []
+    if speech.early:
+        groups.append({"params": [speech.modality], "lr": rate})
+    if speech.late:
+        dim = model.encoder.dim
+        groups.append({"params": [speech.similarity], "lr": rate})
+        groups.append({"params": [speech.weight], "lr": rate * dim})
+        # The similarities of a label vary over time by some 0.05.
+        groups.append({"params": [speech.sharpness], "lr": rate * dim / 0.05**2})
+    return [{**group, "weight_decay": 0.0} for group in groups]
 
 
 def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LambdaLR:
@@ -219,7 +252,8 @@ def _run_epoch(
         torch.manual_seed(seed)  # of the dropout
         for rows in torch.randperm(len(clips), generator=generator).split(config.batch_size):
             batch = _batch(clips, rows.tolist(), TRAIN_FRAMES, generator)
-            logits = model(*_on(model, *batch[:2]), texts, *_on(model, batch[2]))
+            spoken = _said(model, clips, rows.tolist())
+            logits = model(*_on(model, *batch[:2]), texts, *_on(model, batch[2]), spoken)
             targets, weights = _on(model, clips.targets[rows], clips.weights[rows])
             loss = _losses(logits, targets, model.multi_label) @ weights / len(rows)
             optimizer.zero_grad()
@@ -275,6 +309,13 @@ def _batch(
     return pad_sequence(embeddings, True), pad_sequence(times, True), mask
 
 
+def _said(model: VideoModel, clips: ClipSet, rows: Sequence[int]) -> Spoken | None:
+    """What is said in clips, as one batch; None where the model fuses nothing."""
+    if model.speech is None:
+        return None
+    return join_spoken([clips.spoken[row] for row in rows]).to(model.encoder.device)
+
+
 def _logits(model: VideoModel, clips: ClipSet, texts: Tensor, most: int | None) -> Tensor:
     """Logits (M, L) on the CPU; clips of like length share a batch, so little is padded."""
     order = sorted(range(len(clips)), key=lambda row: len(clips.embeddings[row]))
@@ -284,7 +325,8 @@ def _logits(model: VideoModel, clips: ClipSet, texts: Tensor, most: int | None) 
         size = max(1, 8192 // min(len(clips.embeddings[order[-1]]), most or 2**31))
         rows, order = order[-size:], order[:-size]
         embeddings, times, mask = _on(model, *_batch(clips, rows, most))
-        out[rows] = model(embeddings, times, texts, mask).float().cpu()
+        said = _said(model, clips, rows)
+        out[rows] = model(embeddings, times, texts, mask, said).float().cpu()
     return out
 
 
@@ -292,7 +334,8 @@ def _logits(model: VideoModel, clips: ClipSet, texts: Tensor, most: int | None) 
 def _pooled(model: VideoModel, clips: ClipSet) -> ClipSet:
     """Each clip as its one pooled frame, which is all that an untrained Transformer passes on."""
     pooled = [F.normalize(frames.mean(dim=0, keepdim=True), dim=-1) for frames in clips.embeddings]
-    return ClipSet(pooled, [torch.zeros(1)] * len(clips), clips.targets, clips.weights)
+    times = [torch.zeros(1)] * len(clips)
+    return ClipSet(pooled, times, clips.targets, clips.weights, clips.spoken)
 
 
 @torch.inference_mode()

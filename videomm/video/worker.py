@@ -25,6 +25,8 @@ from videomm.video.messages import Message, ring_slots
 _START_SECONDS = 120.0
 _STOP_SECONDS = 0.5
 _IDLE_CHILDREN = 1
+# Kinds of answers after which a request has no more.
+LAST_KINDS = ("done", "error", "info", "subtitles")
 
 
 class _Allowance:
@@ -80,6 +82,17 @@ class DecodeWorker:
         (answer,) = self._ask(_request("probe", path, config), b"", allowance, None)
         facts = answer[1]["info"]
         return VideoInfo(**{**facts, "path": path, "warnings": tuple(facts["warnings"])})
+
+    def subtitles(self, path: str, config: DecodingConfig) -> dict[str, Any]:
+        """A file's timed texts; see `videomm.video.subtitles.parse_file` and `parse_stream`.
+
+        Raises:
+            DecodeTimeoutError, DecoderCrashedError: reading them hangs or kills the process.
+            VideoError: any other kind.
+        """
+        allowance = _Allowance(config.timeout_seconds)
+        (answer,) = self._ask(_request("subtitles", path, config), b"", allowance, None)
+        return {key: answer[1][key] for key in ("subtitles", "source", "warnings")}
 
     def decode(
         self,
@@ -159,7 +172,7 @@ class DecodeWorker:
                     continue
                 retry = False
                 kind = head["kind"]
-                finished = kind in ("done", "error", "info")
+                finished = kind in LAST_KINDS
                 if kind == "error":
                     # The child knows the file by its full path; people by the one they gave.
                     given, full = request["path"], os.path.abspath(request["path"])
@@ -194,7 +207,7 @@ class DecodeWorker:
         with contextlib.suppress(Empty):
             while (message := allowance.wait(child.inbox)) is not None:
                 head = message[0]
-                if head.get("id") == request_id and head["kind"] in ("done", "error", "info"):
+                if head.get("id") == request_id and head["kind"] in LAST_KINDS:
                     return True
         return False
 

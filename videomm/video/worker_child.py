@@ -22,6 +22,7 @@ from videomm.errors import VideommError
 from videomm.video.frames_shown import Decoder
 from videomm.video.messages import FrameRing, read_message, write_message
 from videomm.video.probe import VideoProbe, probe
+from videomm.video.subtitles import is_subtitle_file, parse_file, parse_stream
 
 # Probes of the files asked for last, so that a reader's next request need not scan again.
 _REMEMBERED = 8
@@ -76,6 +77,8 @@ class _Server:
             try:
                 if head["do"] == "probe":
                     self._reply(head, {"kind": "info", "info": asdict(self._probe(head).info)})
+                elif head["do"] == "subtitles":
+                    self._reply(head, {"kind": "subtitles", **self._subtitles(head)})
                 else:
                     self._decode(head, np.frombuffer(body, dtype=np.float64))
             except VideommError as error:
@@ -112,6 +115,12 @@ class _Server:
                 self._probes.popitem(last=False)
         self._probes.move_to_end(key)
         return self._probes[key]
+
+    def _subtitles(self, head: dict[str, Any]) -> dict[str, Any]:
+        path = os.fsdecode(bytes.fromhex(head["raw_path"]))
+        if is_subtitle_file(path):
+            return parse_file(path)
+        return parse_stream(path, self._probe(head).info.start_seconds)
 
     def _decode(self, head: dict[str, Any], times: Any) -> None:
         found = self._probe(head)
