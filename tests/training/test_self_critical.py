@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from videomm.models.decoder import END, START, DecoderConfig, TextDecoder
+from videomm.models.decoder import END, PAD, START, UNKNOWN, DecoderConfig, TextDecoder
 from videomm.training.self_critical import CiderReward, advantages, draw_captions, policy_loss
 
 from .conftest import needs_scorer
@@ -81,8 +81,20 @@ def test_samples_follow_the_seed(decoder: TextDecoder) -> None:
     assert [len(row) for row in drawn] == [3, 3]
     for ids in (ids for row in drawn for ids in row):
         assert ids[0] == START
-        assert ids[-1] == END
+        assert ids[-1] == END or len(ids) == 9
+        assert not {PAD, UNKNOWN, START} & set(ids[1:])
         assert END not in ids[1:-1]
+
+
+def test_samples_are_as_frequent_as_the_decoder_says(decoder: TextDecoder) -> None:
+    places = torch.randn(2, 4, 6)
+    drawn = draw_captions(decoder, places, 4000, seed=0, max_tokens=2)
+    logs = decoder(torch.tensor([[START]] * 2), places)[:, 0].detach().clone()
+    logs[:, [PAD, UNKNOWN, START]] = -torch.inf
+    chances = logs.softmax(-1)
+    for row, captions in enumerate(drawn):
+        found = torch.bincount(torch.tensor([ids[1] for ids in captions]), minlength=WORDS) / 4000
+        assert torch.allclose(found, chances[row], atol=0.03)
 
 
 def test_what_is_rewarded_becomes_likely(decoder: TextDecoder) -> None:

@@ -14,8 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from videomm.models.decoder import END, PAD, START, TextDecoder
-from videomm.models.generation import sample
+from videomm.models.decoder import END, PAD, START, UNKNOWN, TextDecoder
 from videomm.training.caption_data import pack
 
 LONGEST_GRAM = 4
@@ -79,29 +78,36 @@ def count_grams(words: Sequence[int]) -> Grams:
     )
 
 
+@torch.inference_mode()
 def draw_captions(
     decoder: TextDecoder, places: Tensor, samples: int, seed: int, max_tokens: int
 ) -> list[list[list[int]]]:
-    """Sampled captions of pictures, as ids with start and end.
+    """Captions drawn from the decoder's distribution as it is, all of a batch at once.
 
     Args:
         decoder: In eval mode.
-        places: float (B, P, C).
+        places: float (B, P, C) of pictures.
         samples: For each picture.
         seed: The same gives the same captions.
-        max_tokens: See `sample`.
+        max_tokens: Of a caption, its end included; a longer one is cut off without an end.
 
     Returns:
-        B lists of `samples` captions.
+        B lists of `samples` captions' ids with start, and end.
     """
-    drawn = [
-        sample(decoder, places, seed=seed + number, max_tokens=max_tokens).ids.tolist()
-        for number in range(samples)
-    ]
-    return [
-        [[START, *(word for word in ids if word != PAD), END] for ids in row]
-        for row in zip(*drawn, strict=True)
-    ]
+    generator = torch.Generator().manual_seed(seed)
+    memory = decoder.remember(places)
+    token = torch.full((len(places) * samples, 1), START)
+    drawn = [token]
+    for _ in range(max_tokens):
+        chances = decoder.step(token, memory).exp()
+        chances[:, [PAD, UNKNOWN, START]] = 0.0
+        ended = (token == END) | (token == PAD)
+        token = torch.multinomial(chances, 1, generator=generator).masked_fill(ended, PAD)
+        drawn.append(token)
+        if bool((token == PAD).all()):
+            break
+    rows = [[word for word in ids if word != PAD] for ids in torch.cat(drawn, dim=1).tolist()]
+    return [rows[start : start + samples] for start in range(0, len(rows), samples)]
 
 
 def advantages(rewards: Tensor) -> Tensor:
