@@ -13,9 +13,11 @@ from videomm.training.caption_data import (
     batches_of_epoch,
     build_tokenizer,
     caption_ids,
+    captions_of,
     pack,
     question_ids,
 )
+from videomm.training.image_data import ImageRow
 from videomm.training.questions import PictureQuestion
 
 
@@ -49,6 +51,17 @@ def test_packed_captions() -> None:
     assert segments.tolist() == [[0, 0, 1, 1, 1], [0, 0, 1, 1, 1]]
     assert targets.tolist() == [[7, END, 8, PAD, END], [9, END, PAD, PAD, PAD]]
     assert ids.dtype == torch.int64
+
+
+def test_what_is_said_about_a_picture() -> None:
+    def said(set_name: str, label: str | None, *captions: str) -> tuple[str, ...]:
+        return captions_of(ImageRow(set_name, "x.webp", "train", captions, label))
+
+    assert said("flickr8k", None, "A dog .", "Dogs .") == ("A dog .", "Dogs .")
+    assert said("caltech101", "Garfield cartoon") == ("a garfield cartoon",)
+    assert said("caltech101", "accordion") == ("an accordion",)
+    assert said("intel_scenes", "buildings") == ("buildings",)
+    assert said("sports100", "air hockey") == ("air hockey",)
 
 
 def test_a_prompt_is_read_and_not_learned() -> None:

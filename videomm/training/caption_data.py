@@ -13,10 +13,13 @@ from torch import Tensor
 
 from videomm.evaluation.captions import WORD_PATTERN, caption_words
 from videomm.models.decoder import END, PAD, START, UNKNOWN
+from videomm.tasks.phrases import indefinite
+from videomm.training.image_data import ImageRow
 from videomm.training.questions import PictureQuestion
 from videomm.training.spatial import Places
 
 SPECIAL_TOKENS = {PAD: "[PAD]", UNKNOWN: "[UNK]", START: "[START]", END: "[END]"}
+ACTIVITIES = ("sports100",)  # whose labels take no article: "archery"
 LONGEST = 23  # words of a caption that is trained on; one in two hundred is longer
 SORTED_TOGETHER = 8  # batches
 
@@ -53,6 +56,18 @@ class CaptionedPictures:
     ids: Sequence[Sequence[Sequence[int]]]
     references: Sequence[Sequence[str]]
     questions: Sequence[Sequence[Sequence[int]]] = ()
+
+
+def captions_of(row: ImageRow) -> tuple[str, ...]:
+    """What is right to say about a picture: its captions, or its label as it stands in a sentence.
+
+    People who caption pictures are fond of people. A decoder that saw nothing but such captions
+    finds "a man in a white shirt" in a lotus; labelled pictures teach it that there are others.
+    """
+    if row.label is None:
+        return row.captions
+    label = row.label.lower()
+    return (label if row.set_name in ACTIVITIES else indefinite(label),)
 
 
 def caption_ids(tokenizer: Tokenizer, references: Sequence[Sequence[str]]) -> list[list[list[int]]]:

@@ -36,10 +36,11 @@ from videomm.training.caption_data import (
     batches_of_epoch,
     build_tokenizer,
     caption_ids,
+    captions_of,
     pack,
     question_ids,
 )
-from videomm.training.image_data import CAPTION_SETS, ImageArchive, load_split
+from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageArchive, load_split
 from videomm.training.progress import (
     keep_freed_memory,
     load_saved,
@@ -346,16 +347,16 @@ def load_captioned(
     encoder: FrameEncoder, data: Path, work: Path, config: DescribeConfig
 ) -> tuple[CaptionedPictures, CaptionedPictures, Tokenizer]:
     """Training and validation pictures, and the tokenizer of the training captions."""
-    train = load_split(data, "train", CAPTION_SETS)
+    train = load_split(data, "train", CAPTION_SETS + LABEL_SETS)
     val = load_split(data, "val", CAPTION_SETS[:1])
     questions = make_questions([row.captions for row in train], config.seed)
-    texts = [caption for row in train for caption in row.captions]
+    texts = [caption for row in train for caption in captions_of(row)]
     texts += [f"{q.question} {q.answer}" for q in questions]
     tokenizer = build_tokenizer(texts, config.min_count)
     archive, folder = ImageArchive(data), work / "spatial"
     parts = []
     for rows, views in ((train, config.views), (val, 1)):
-        references = [row.captions for row in rows]
+        references = [captions_of(row) for row in rows]
         places = [cache_spatial(encoder, archive, rows, view, folder) for view in range(views)]
         parts.append(CaptionedPictures(places, caption_ids(tokenizer, references), references))
     asked = question_ids(tokenizer, questions, len(train))
