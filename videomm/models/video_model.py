@@ -12,6 +12,7 @@ from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelModel
 from videomm.models.heads import ClassificationHead
+from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer
 from videomm.types import Array, Timeline
 
@@ -29,6 +30,7 @@ class VideoModel(nn.Module):
         multi_label: whether it was trained to score each of them on its own.
         frame_labels: what tells the labels of single frames, where it was trained on those; it
             reads embeddings, not contexts.
+        importance: what rates the frames of summaries, where it was trained on people's ratings.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class VideoModel(nn.Module):
         labels: Sequence[str] = (),
         multi_label: bool = False,
         frame_labels: FrameLabelModel | None = None,
+        importance: ImportanceModel | None = None,
     ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
@@ -54,6 +57,7 @@ class VideoModel(nn.Module):
         self.temporal = TemporalTransformer(config)
         self.classifier = ClassificationHead(encoder.dim, encoder.logit_scale, encoder.logit_bias)
         self.frame_labels = frame_labels
+        self.importance = importance
         self.to(encoder.device)
         self.eval()
 
@@ -84,6 +88,23 @@ class VideoModel(nn.Module):
         assert self.frame_labels is not None
         logits: Tensor = self.frame_labels(*self._batch_of_one(timeline))[0]
         return np.asarray(logits.double().softmax(dim=-1).cpu().numpy())
+
+    @torch.inference_mode()
+    def rate_frames(self, timeline: Timeline, start: Array) -> Array:
+        """How important people would find each frame: float64 (N,) in (0, 1).
+
+        Args:
+            timeline: of N frames.
+            start: (N,) in [0, 1], the importance of untrained frames.
+
+        Raises:
+            InvalidInputError: another encoder made the timeline.
+        """
+        assert self.importance is not None
+        embeddings, times = self._batch_of_one(timeline)
+        begin = torch.from_numpy(np.array(start)).to(embeddings)
+        rated: Tensor = self.importance(embeddings, times, begin[None])[0]
+        return np.asarray(rated.double().cpu().numpy())
 
     def _batch_of_one(self, timeline: Timeline) -> tuple[Tensor, Tensor]:
         """Embeddings float32 (1, N, D) and times float64 (1, N) on the model's device."""
