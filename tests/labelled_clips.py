@@ -88,3 +88,19 @@ def write_segments(folder: Path, videos: int) -> Path:
     table = folder / "segments.csv"
     table.write_text("\n".join(rows) + "\n")
     return table
+
+
+def write_ratings(folder: Path, videos: int, people: int = 3) -> Path:
+    """Videos of colours in which people like what is green; in the form of TVSum's file."""
+    rows = []
+    for number in range(videos):
+        rng = np.random.default_rng(number)
+        names = rng.permutation(["blue", "red", "blue", "green", "red"]).tolist()
+        write_parts(folder / "videos" / f"v{number}.mp4", [(name, 1.5) for name in names], number)
+        for _ in range(people):
+            liked = [4 if name == "green" else 2 for name in names]
+            scores = np.repeat(liked, 3) + rng.integers(-1, 2, 15)
+            rows.append(f"v{number}\tLI\t{','.join(map(str, scores.tolist()))}")
+    table = folder / "anno.tsv"
+    table.write_text("\n".join(rows) + "\n")
+    return table

@@ -19,6 +19,7 @@ from videomm.hub import (
 from videomm.models.decoder import DecoderConfig, TextDecoder
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
+from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 from videomm.timeline import timeline_from_frames
@@ -75,6 +76,21 @@ def test_a_model_of_frame_labels_loads_the_same(tmp_path, monkeypatch):
     assert np.allclose(
         model.label_frames(timeline), np.exp(logits) / np.exp(logits).sum(1)[:, None]
     )
+
+
+def test_a_model_of_importance_loads_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "load_encoder", lambda name, device: ENCODER)
+    importance = ImportanceModel(TemporalConfig(dim=32, num_heads=2, num_layers=1))
+    torch.nn.init.normal_(importance.head.project.weight)
+    model = VideoModel(ENCODER, importance=importance)
+    save_model(model, tmp_path / "model")
+    again = load_model(str(tmp_path / "model"))
+    assert again.labels == ()
+    timeline = timeline_from_frames(np.zeros((3, 8, 8, 3), np.uint8), ENCODER, fps=2)
+    start = np.array([0.2, 0.5, 0.9])
+    rated = model.rate_frames(timeline, start)
+    assert (again.rate_frames(timeline, start) == rated).all()
+    assert not np.allclose(rated, start, atol=1e-3)
 
 
 def test_existing_folder_is_not_overwritten(saved):

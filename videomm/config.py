@@ -11,7 +11,7 @@ from videomm.errors import InvalidInputError
 
 DECODERS = ("auto", "decord", "pyav")
 TUNES = ("head", "temporal")
-TASKS = ("clips", "segments")
+TASKS = ("clips", "segments", "importance")
 FUSIONS = ("none", "early", "late", "hybrid")
 # How long a summary is where nobody says.
 SUMMARY_RATIO = 0.15

@@ -20,6 +20,7 @@ from videomm.errors import InvalidInputError, ModelNotAvailableError
 from videomm.models.decoder import DecoderConfig, TextDecoder
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
+from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 
@@ -94,6 +95,9 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             if "frame_labels" in config
             else None,
             fusion=config.get("fusion", "none"),
+            importance=ImportanceModel(TemporalConfig.from_dict(config["importance"]))
+            if "importance" in config
+            else None,
         )
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
@@ -139,6 +143,8 @@ def write_model(model: VideoModel, folder: Path) -> None:
         config["frame_labels"] = model.frame_labels.config.to_dict()
     if model.fusion != "none":
         config["fusion"] = model.fusion
+    if model.importance is not None:
+        config["importance"] = model.importance.temporal.config.to_dict()
     tensors = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     save_file(tensors, folder / "model.safetensors")
     (folder / "model.safetensors").chmod(0o644)

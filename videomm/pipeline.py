@@ -189,6 +189,7 @@ class VideoPipeline:
             force=force,
             decoding=self.decoding,
             progress=self.progress,
+            model=self._open_model,
         )
 
     def ask(

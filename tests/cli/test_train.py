@@ -7,7 +7,13 @@ import time
 
 import pytest
 
-from tests.labelled_clips import COLOURS, write_colour, write_folders, write_segments
+from tests.labelled_clips import (
+    COLOURS,
+    write_colour,
+    write_folders,
+    write_ratings,
+    write_segments,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +79,31 @@ def test_train_classify_evaluate_segments(videomm, tmp_path):
     assert videomm("ask", table.parent / "0.mp4", "What colour is it?", "--model", out).code == 0
 
 
+@pytest.mark.slow
+def test_train_summarize_evaluate_importance(videomm, tmp_path):
+    table = write_ratings(tmp_path / "rated", 6)
+    out, clip = tmp_path / "liked", tmp_path / "rated" / "videos" / "v0.mp4"
+    done = videomm("train", table, "--out", out, "--task", "importance", "--epochs", 8)
+    assert done.code == 0
+    assert f"{table}: 6 videos, rated by up to 3 people each" in done.out
+    for word in ("Kendall's tau", "Spearman's rho", "untrained", "people's mean"):
+        assert word in done.out
+    assert f"use it: videomm summarize CLIP --model {out}" in done.out
+    result = videomm("summarize", clip, "--model", out, "--out", tmp_path / "summary", "--no-reel")
+    assert f"! what is worth watching is rated as {out} was trained to" in result.out
+    assert (tmp_path / "summary" / "summary.html").is_file()
+    assert (
+        f"{out} on {table}: 2 videos (4 left out: trained on)\n"
+        in videomm("evaluate", out, table).out
+    )
+    # Other tasks go on as without it.
+    plain, own = (
+        videomm("classify", clip, "--labels", "red,green", "--model", name, "--json").rows[0]
+        for name in ("tiny", out)
+    )
+    assert plain["labels"] == own["labels"]
+
+
 def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
@@ -81,8 +112,12 @@ def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
         ((clips, "--out", tmp_path / "mine", "--force"), "holds 'thesis.tex'"),
         ((clips, "--out", tmp_path / "m", "--tune", "all"), "tune must be one of head, temporal"),
         ((clips, "--out", tmp_path / "m", "--epochs", 0), "epochs must be at least 1"),
-        ((clips, "--out", tmp_path / "m", "--task", "x"), "task must be one of clips, segments"),
+        (
+            (clips, "--out", tmp_path / "m", "--task", "x"),
+            "task must be one of clips, segments, imp",
+        ),
         ((clips, "--out", tmp_path / "m", "--task", "segments"), "is no .csv or .jsonl file"),
+        ((clips, "--out", tmp_path / "m", "--task", "importance"), "or TVSum's .tsv"),
         ((tmp_path / "gone", "--out", tmp_path / "m"), "is not there; data are a folder"),
         ((clips, "--out", tmp_path / "m", "--model", "x"), "unknown model 'x'"),
     ]:
@@ -95,10 +130,11 @@ def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["clips", "segments"])
+@pytest.mark.parametrize("task", ["clips", "segments", "importance"])
 def test_killed_at_random_moments_and_resumed_ends_the_same(task, clips, tmp_path):
     whole, cut = tmp_path / "whole" / "m", tmp_path / "cut" / "m"
-    data = clips if task == "clips" else write_segments(tmp_path / "videos", 5)
+    write = {"segments": write_segments, "importance": write_ratings}
+    data = clips if task == "clips" else write[task](tmp_path / "videos", 5)
     code = int(task == "clips")  # one file is broken
 
     def start(out):

@@ -9,6 +9,8 @@ from tests.fakes import FakeEncoder
 from tests.render.results import picture
 from videomm.config import SummarizeConfig
 from videomm.errors import InvalidInputError
+from videomm.models.importance import ImportanceModel
+from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import Bank, Calibration, EmbeddedBank, embed_bank
 from videomm.tasks.summarize import (
@@ -17,9 +19,11 @@ from videomm.tasks.summarize import (
     clock,
     frame_importance,
     knapsack,
+    rate_importance,
     similarity_to_previous,
     summarize_timeline,
 )
+from videomm.render.page import build_page
 from videomm.types import Timeline
 
 AXES = np.eye(16, dtype=np.float32)
@@ -247,3 +251,43 @@ def test_another_encoders_timeline_is_refused():
 
 def test_clock():
     assert [clock(t) for t in (0, 7.46, 59.96, 3723)] == ["0:00.0", "0:07.5", "1:00.0", "1:02:03.0"]
+
+
+# A model that was trained on people's ratings
+
+
+def rating_model(monkeypatch, rated):
+    model = VideoModel(FakeEncoder(WORDS), importance=ImportanceModel(TemporalConfig(dim=16)))
+    monkeypatch.setattr(model, "rate_frames", lambda timeline, start: np.asarray(rated, float))
+    return model
+
+
+def test_trained_importance_chooses_and_is_told(monkeypatch):
+    clip = make_timeline(shots(20, 20))
+    rated = np.full(40, 0.3)
+    rated[30:34] = 0.6
+    model = rating_model(monkeypatch, rated)
+    result = summarize_timeline(clip, model, SummarizeConfig(seconds=2), make_bank())
+    (best,) = result.segments
+    assert (best.start, best.end) == (15.0, 17.0)
+    assert result.warnings == ("what is worth watching is rated as fake was trained to",)
+    assert summarize(clip).scenes[0].end == result.scenes[0].end
+    importance = rate_importance(clip, [(0, 20), (20, 40)], model)
+    assert (importance == (rated > 0.5)).all()
+    # The page draws what the choice was made by.
+    assert build_page(result, clip, model) != build_page(result, clip)
+
+
+def test_flat_frames_are_worth_nothing_whatever_was_learned(monkeypatch):
+    pictures = [picture(0), picture(None), picture(1)]
+    clip = make_timeline(AXES[:3], thumbnails=pictures)
+    rated = rate_importance(clip, [(0, 3)], rating_model(monkeypatch, [0.2, 0.9, 0.6]))
+    assert rated.tolist() == pytest.approx([0, 0, 4 / 7])
+
+
+def test_untrained_ratings_leave_the_order_as_it_is():
+    clip = make_timeline(shots(6, 9, 5))
+    model = VideoModel(FakeEncoder(WORDS), importance=ImportanceModel(TemporalConfig(dim=16)))
+    scenes = [(0, 6), (6, 15), (15, 20)]
+    before, after = frame_importance(clip, scenes), rate_importance(clip, scenes, model)
+    assert (np.argsort(before, kind="stable") == np.argsort(after, kind="stable")).all()

@@ -82,7 +82,7 @@ def test_a_run_leaves_a_model_with_its_figures(clips, pipeline, tmp_path):
     assert said.best.label == "green"
     assert said.model == str(out)
     assert said.warnings == ()
-    with pytest.raises(InvalidInputError, match="was trained on labels already"):
+    with pytest.raises(InvalidInputError, match="was trained already"):
         train_classifier(read_labelled(clips), tmp_path / "more", own, CONFIG)
 
 

@@ -82,7 +82,7 @@ def test_a_run_leaves_a_model_that_segments(table, pipeline, tmp_path):
     assert (again["clips"], again["left_out"]) == (1, 4)
     for key in ("figures", "zero_shot", "majority", "gain", "confusion", "videos"):
         assert again[key] == metrics[key]
-    with pytest.raises(InvalidInputError, match="was trained on labels already"):
+    with pytest.raises(InvalidInputError, match="was trained already"):
         train_segmenter(read_segments(table), tmp_path / "more", own, CONFIG)
 
 

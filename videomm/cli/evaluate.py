@@ -30,14 +30,19 @@ def command(
 ) -> None:
     """Measure a model on labelled clips, beside zero-shot and the most common label.
 
-    DATA is as for train; with a column split, its test clips count. Clips that the model was
-    trained on are left out.
+    DATA is as for train (of the model's own task); with a column split, its test clips count.
+    Clips that the model was trained on are left out.
 
     Example: videomm evaluate mymodel clips/
     """
     output = Output(as_json=as_json, quiet=quiet)
-    from videomm.evaluation.models import evaluate_model, evaluate_segmenter
+    from videomm.evaluation.models import (
+        evaluate_model,
+        evaluate_segmenter,
+        evaluate_summarizer,
+    )
     from videomm.training.labelled import read_labelled
+    from videomm.training.rating_data import read_ratings
     from videomm.training.segment_data import read_segments
 
     speech = options.speech_config(subtitles, transcribe, speech_model)
@@ -45,20 +50,21 @@ def command(
     pipeline = settings.load()
     if pipeline.model.frame_labels is not None:
         metrics = evaluate_segmenter(read_segments(data), pipeline, model)
+    elif pipeline.model.importance is not None:
+        metrics = evaluate_summarizer(read_ratings(data), pipeline, model)
     else:
         folder = model if pipeline.model.labels else None
         metrics = evaluate_model(read_labelled(data), pipeline, folder)
     if as_json:
         output.record(metrics)
     else:
-        unit = "clips" if pipeline.model.frame_labels is None else "videos"
-        _show(metrics, model, data, unit, output)
+        _show(metrics, model, data, output)
     raise typer.Exit(int(bool(metrics["skipped"])))
 
 
-def _show(metrics: dict[str, Any], model: str, data: str, unit: str, output: Output) -> None:
+def _show(metrics: dict[str, Any], model: str, data: str, output: Output) -> None:
     left = f" ({metrics['left_out']} left out: trained on)" if metrics["left_out"] else ""
-    output.text(
-        f"{model} on {data}: {metrics['clips']} {unit}{left}, {len(metrics['labels'])} labels"
-    )
+    unit = "videos" if "videos" in metrics else "clips"
+    labels = f", {len(metrics['labels'])} labels" if "labels" in metrics else ""
+    output.text(f"{model} on {data}: {metrics['clips']} {unit}{left}{labels}")
     output.figures(metrics)

@@ -29,6 +29,8 @@ class Output:
         self.failed = False
         # Never wrapped or coloured when piped: rich sees that stdout is no terminal.
         self._console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+        if not self._console.is_terminal:
+            self._console.width = 10_000
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("videomm: %(message)s"))
         logger = logging.getLogger("videomm")
@@ -52,11 +54,11 @@ class Output:
 
     def figures(self, metrics: dict[str, Any]) -> None:
         """Print figures beside their floors, and what to know about them."""
-        from videomm.render.figures import figure_rows, gain_text
+        from videomm.render.figures import figure_columns, figure_rows, gain_text
 
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 2))
-        for name in ("", "this model", "zero-shot", "majority"):
-            table.add_column(name, no_wrap=True)
+        for name in ("", *figure_columns(metrics)):
+            table.add_column(name)
         for row in figure_rows(metrics):
             table.add_row(*map(Text, row))
         self.table(table)
@@ -95,5 +97,4 @@ class Output:
 
     def table(self, table: Table) -> None:
         """Print a table, as wide as it needs where stdout is no terminal."""
-        width = None if self._console.is_terminal else 10_000
-        self._console.print(table, width=width)
+        self._console.print(table)

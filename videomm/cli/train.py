@@ -21,8 +21,8 @@ def command(
     task: Annotated[
         str,
         typer.Option(
-            help="What a row of DATA has labels for: clips (files, or parts of them), or segments "
-            "that tell what holds when in whole videos."
+            help="What DATA tell: labels of clips (files, or parts of them), segments (what holds "
+            "when in whole videos), or importance (what people find worth watching)."
         ),
     ] = "clips",
     tune: Annotated[
@@ -59,7 +59,8 @@ def command(
 
     DATA is a folder with a folder a label, or a CSV or JSONL file with path and label (or labels:
     several, joined by ;), and where you like split, group, start and end. For --task segments it
-    is a CSV or JSONL file with path, start, end and label: what holds when in each video.
+    is a CSV or JSONL file with path, start, end and label: what holds when in each video; for
+    --task importance one with path, start, end, score and where you like person, or TVSum's .tsv.
 
     Example: videomm train clips/ --out mymodel
     """
@@ -76,23 +77,24 @@ def command(
             tune=tune, epochs=epochs, batch_size=size, lr=lr, seed=seed, fusion=fusion
         )
         metrics = _train_clips(run, clips, output)
-    elif task == "segments":
+    elif task in TASKS:
         if tune != "temporal":
-            raise InvalidInputError(f"--tune {tune} is for clips; leave it out for segments")
+            raise InvalidInputError(f"--tune {tune} is for clips; leave it out for {task}")
         if speech is not None:
             raise InvalidInputError(
                 "what is said is fused for clips alone; leave out --subtitles, --transcribe and "
-                "--fusion for segments"
+                f"--fusion for {task}"
             )
         size = FrameTrainConfig.batch_size if batch_size is None else batch_size
         frames = FrameTrainConfig(epochs=epochs, batch_size=size, lr=lr, seed=seed)
-        metrics = _train_segments(run, frames, output)
+        train = _train_segments if task == "segments" else _train_importance
+        metrics = train(run, frames, output)
     else:
         raise InvalidInputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
     if as_json:
         output.record({"model": out, **metrics})
     else:
-        _show(metrics, out, output)
+        _show(metrics, out, "summarize" if task == "importance" else "classify", output)
     raise typer.Exit(int(bool(metrics["skipped"])))
 
 
@@ -141,7 +143,20 @@ def _train_segments(run: _Run, config: FrameTrainConfig, output: Output) -> dict
     return train_segmenter(data, run.out, pipeline, config, resume=run.resume, force=run.force)
 
 
-def _show(metrics: dict[str, Any], out: str, output: Output) -> None:
+def _train_importance(run: _Run, config: FrameTrainConfig, output: Output) -> dict[str, Any]:
+    from videomm.training.rating_data import read_ratings
+    from videomm.training.summarizer import train_summarizer
+
+    run.check()
+    data = read_ratings(run.data)
+    pipeline = run.settings.load()
+    people = max(map(len, data.ratings.values()))
+    several = f" by up to {people} people each" if people > 1 else ""
+    output.text(f"{run.data}: {len(data.ratings)} videos, rated{several}")
+    return train_summarizer(data, run.out, pipeline, config, resume=run.resume, force=run.force)
+
+
+def _show(metrics: dict[str, Any], out: str, use: str, output: Output) -> None:
     clips = metrics["clips_in"]
     output.text(
         f"  {clips['train']} to train, {clips['val']} to validate, {clips['test']} to test; "
@@ -149,4 +164,4 @@ def _show(metrics: dict[str, Any], out: str, output: Output) -> None:
     )
     output.figures(metrics)
     output.text(f"  report: {out}/report.html")
-    output.text(f"  use it: videomm classify CLIP --model {out}")
+    output.text(f"  use it: videomm {use} CLIP --model {out}")

@@ -19,10 +19,13 @@ from videomm.pipeline import VideoPipeline
 from videomm.training.classifier import FILES, SPLIT
 from videomm.training.clips import Clip, Skipped, read_clips
 from videomm.training.finetune import gather, score
+from videomm.training.importance import has_order
 from videomm.training.labelled import LabelledData
+from videomm.training.rating_data import RatedData
 from videomm.training.segment_data import SegmentedData
 from videomm.training.segmenter import label_clips, measure_model
 from videomm.training.splits import sources_of
+from videomm.training.summarizer import measure_ratings, notes_on_ratings, rate_clip
 from videomm.types import Array
 
 
@@ -116,6 +119,40 @@ def evaluate_segmenter(
         "left_out": left_out,
         "skipped": [asdict(item) for item in skipped],
         "warnings": [*data.videos.warnings, *found.notes],
+    }
+
+
+def evaluate_summarizer(
+    data: RatedData, pipeline: VideoPipeline, folder: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """Measure a model that was trained on ratings; as `evaluate_model` takes and leaves videos.
+
+    Args:
+        data: of `read_ratings`.
+        pipeline: with the model.
+        folder: of the model, which says what it was trained on.
+
+    Returns:
+        What `measure_importance` returns, and `left_out`, `skipped` and `warnings`.
+
+    Raises:
+        InvalidInputError: no video is left, or people rate none differently in its frames.
+    """
+    fresh, left_out, skipped = read_fresh(data.videos, pipeline, folder)
+    sources = sources_of([clip.example for clip in fresh], [clip.content for clip in fresh])
+    rated = [rate_clip(clip, data) for clip in fresh]
+    places = [place for place, item in enumerate(rated) if has_order(item.mean)]
+    if not places:
+        raise InvalidInputError(
+            f"no video of {data.videos.path!r} has frames that people rate differently"
+        )
+    return {
+        "model": pipeline.model.name,
+        "data": data.videos.path,
+        **measure_ratings(pipeline.model, [rated[place] for place in places], sources[places]),
+        "left_out": left_out,
+        "skipped": [asdict(item) for item in skipped],
+        "warnings": [*data.videos.warnings, *notes_on_ratings(len(rated) - len(places))],
     }
 
 

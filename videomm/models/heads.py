@@ -43,3 +43,34 @@ class ClassificationHead(nn.Module):
         """Similarities scaled, and with the bias where there is one."""
         logits = self.logit_scale * similarities
         return logits if self.logit_bias is None else logits + self.logit_bias
+
+
+class SummaryHead(nn.Module):
+    """Importance of frames: what they have untrained, moved by what their context tells.
+
+    Untrained it changes nothing, so that training can only be measured as a gain over that.
+
+    Args:
+        dim: D, width of the context.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.project = nn.Linear(dim, 1)
+        self.trust = nn.Parameter(torch.ones(()))
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, frames: Tensor, start: Tensor) -> Tensor:
+        """Importance in (0, 1).
+
+        Args:
+            frames: float (..., D), the context of each frame.
+            start: float (...), in [0, 1]: the importance to begin with.
+
+        Returns:
+            float (...).
+        """
+        moved: Tensor = self.project(self.norm(frames)).squeeze(-1)
+        return torch.sigmoid(self.trust * torch.logit(start, eps=1e-3) + moved)

@@ -14,6 +14,7 @@ from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelModel
 from videomm.models.fusion import SpeechFusion, Spoken
 from videomm.models.heads import ClassificationHead
+from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer, check_batch
 from videomm.types import Array, Timeline
 
@@ -33,6 +34,7 @@ class VideoModel(nn.Module):
             reads embeddings, not contexts.
         fusion: how what is said joins what is seen: `early`, `late`, `hybrid` or `none`. Of a video
             in which nothing is said the scores are those of its pictures.
+        importance: what rates the frames of summaries, where it was trained on people's ratings.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class VideoModel(nn.Module):
         multi_label: bool = False,
         frame_labels: FrameLabelModel | None = None,
         fusion: str = "none",
+        importance: ImportanceModel | None = None,
     ) -> None:
         super().__init__()
         config = temporal or TemporalConfig(dim=encoder.dim)
@@ -61,6 +64,7 @@ class VideoModel(nn.Module):
         self.frame_labels = frame_labels
         self.fusion = check_fusion(fusion)
         self.speech = None if fusion == "none" else SpeechFusion(encoder.dim, fusion)
+        self.importance = importance
         self.to(encoder.device)
         self.eval()
 
@@ -132,6 +136,23 @@ class VideoModel(nn.Module):
         assert self.frame_labels is not None
         logits: Tensor = self.frame_labels(*self._batch_of_one(timeline))[0]
         return np.asarray(logits.double().softmax(dim=-1).cpu().numpy())
+
+    @torch.inference_mode()
+    def rate_frames(self, timeline: Timeline, start: Array) -> Array:
+        """How important people would find each frame: float64 (N,) in (0, 1).
+
+        Args:
+            timeline: of N frames.
+            start: (N,) in [0, 1], the importance of untrained frames.
+
+        Raises:
+            InvalidInputError: another encoder made the timeline.
+        """
+        assert self.importance is not None
+        embeddings, times = self._batch_of_one(timeline)
+        begin = torch.from_numpy(np.array(start)).to(embeddings)
+        rated: Tensor = self.importance(embeddings, times, begin[None])[0]
+        return np.asarray(rated.double().cpu().numpy())
 
     def _batch_of_one(self, timeline: Timeline) -> tuple[Tensor, Tensor]:
         """Embeddings float32 (1, N, D) and times float64 (1, N) on the model's device."""

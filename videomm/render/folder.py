@@ -14,6 +14,7 @@ from pathlib import Path
 
 from videomm.config import DecodingConfig
 from videomm.errors import InvalidInputError, VideommError
+from videomm.models.video_model import VideoModel
 from videomm.render.page import build_page
 from videomm.render.reel import write_reel
 from videomm.render.storyboard import draw_storyboard
@@ -44,6 +45,7 @@ def write_summary(
     force: bool = False,
     decoding: DecodingConfig | None = None,
     progress: bool = True,
+    model: VideoModel | None = None,
 ) -> Summary:
     """Write storyboard, page, captions, JSON and reel into a folder that appears when all is done.
 
@@ -55,6 +57,7 @@ def write_summary(
         force: replace a folder of an earlier summary.
         decoding: for the reel.
         progress: draw a progress bar on stderr where that is a terminal.
+        model: that the summary was made with, where it was trained on people's ratings.
 
     Returns:
         The summary with the paths of its files, and with warnings of the reel.
@@ -78,7 +81,7 @@ def write_summary(
             summary = replace(summary, warnings=tuple(dict.fromkeys([*summary.warnings, *extra])))
         # Inside the folder files are named as they lie beside each other.
         local = replace(summary, files=names)
-        _write_texts(local, timeline, aside)
+        _write_texts(local, timeline, aside, model)
         sheet = draw_storyboard(summary, timeline, os.path.basename(summary.path))
         sheet.save(aside / names["storyboard"], quality=90)
     return replace(summary, files={kind: str(target / name) for kind, name in names.items()})
@@ -129,9 +132,11 @@ def check_replaceable(
         )
 
 
-def _write_texts(summary: Summary, timeline: Timeline, folder: Path) -> None:
+def _write_texts(
+    summary: Summary, timeline: Timeline, folder: Path, model: VideoModel | None
+) -> None:
     texts = {
-        "page": build_page(summary, timeline),
+        "page": build_page(summary, timeline, model),
         "chapters": chapters_vtt(summary),
         "descriptions": descriptions_vtt(summary),
         "json": json.dumps(summary.to_dict(), indent=1, allow_nan=False) + "\n",

@@ -13,6 +13,7 @@ from string import Template
 import numpy as np
 from PIL import Image
 
+from videomm.models.video_model import VideoModel
 from videomm.render.plot import importance_in, timeline_svg
 from videomm.render.webvtt import chapter_title
 from videomm.tasks.summarize import UNSAID
@@ -21,7 +22,7 @@ from videomm.types import Array, Segment, Summary, Timeline, clock
 _ASSETS = Path(__file__).parent
 
 
-def build_page(summary: Summary, timeline: Timeline) -> str:
+def build_page(summary: Summary, timeline: Timeline, model: VideoModel | None = None) -> str:
     """The page: keyframes, a plot whose scenes can be clicked, chapters, chosen stretches.
 
     Works with keyboard and screen readers, in light and dark, and without JavaScript but for the
@@ -30,7 +31,9 @@ def build_page(summary: Summary, timeline: Timeline) -> str:
     Args:
         summary: of the timeline.
         timeline: N frames with thumbnails; grey fields stand for missing ones.
+        model: that the summary was made with, where it was trained on people's ratings.
     """
+    importance = importance_in(summary, timeline, model)
     name = os.path.basename(summary.path)
     count = len(summary.scenes)
     warnings = "".join(f"<li>{escape(item)}</li>" for item in summary.warnings)
@@ -42,8 +45,8 @@ def build_page(summary: Summary, timeline: Timeline) -> str:
         facts=escape(facts + ("" if summary.complete else ", incomplete")),
         warnings=f'<ul class="warnings">{warnings}</ul>' if warnings else "",
         keyframes="".join(_keyframes(summary, timeline)),
-        plot=timeline_svg(summary, timeline),
-        chapters="".join(_chapters(summary, timeline)),
+        plot=timeline_svg(summary, timeline, importance),
+        chapters="".join(_chapters(summary, timeline, importance)),
         chosen="".join(_chosen(summary)),
         reel=_reel_link(summary),
     )
@@ -66,8 +69,7 @@ def _keyframes(summary: Summary, timeline: Timeline) -> list[str]:
     return out
 
 
-def _chapters(summary: Summary, timeline: Timeline) -> list[str]:
-    importance = importance_in(summary, timeline)
+def _chapters(summary: Summary, timeline: Timeline, importance: Array) -> list[str]:
     out = []
     for number, scene in enumerate(summary.scenes):
         title = chapter_title(number + 1, scene)

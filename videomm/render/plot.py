@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from videomm.models.video_model import VideoModel
 from videomm.render.webvtt import chapter_title
-from videomm.tasks.summarize import frame_importance, similarity_to_previous
+from videomm.tasks.summarize import rate_importance, similarity_to_previous
 from videomm.types import Array, Summary, Timeline, clock
 
 _WIDTH, _HEIGHT = 960, 220
@@ -18,12 +19,13 @@ _PLOT_HEIGHT = _HEIGHT - _TOP - _BOTTOM
 _TICK_STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 
 
-def timeline_svg(summary: Summary, timeline: Timeline) -> str:
+def timeline_svg(summary: Summary, timeline: Timeline, importance: Array) -> str:
     """The plot, with each scene as a button `data-scene="I"` that can be focused.
 
     Args:
         summary: of the timeline.
         timeline: N frames.
+        importance: (N,) in [0, 1].
     """
     times = timeline.times
     end = max(summary.duration, float(times[-1]), 1e-3)
@@ -52,7 +54,7 @@ def timeline_svg(summary: Summary, timeline: Timeline) -> str:
     lines = "".join(
         f'<polyline class="{name}" points="{_points(x(times), values)}"/>'
         for name, values in (
-            ("importance", importance_in(summary, timeline)),
+            ("importance", importance),
             ("similarity", np.clip(similarity_to_previous(timeline), 0, 1)),
         )
     )
@@ -63,11 +65,17 @@ def timeline_svg(summary: Summary, timeline: Timeline) -> str:
     )
 
 
-def importance_in(summary: Summary, timeline: Timeline) -> Array:
-    """Importance of each frame, as the summary was made from it: float64 (N,)."""
+def importance_in(summary: Summary, timeline: Timeline, model: VideoModel | None = None) -> Array:
+    """Importance of each frame, as the summary was made from it: float64 (N,).
+
+    Args:
+        summary: of the timeline.
+        timeline: N frames.
+        model: that the summary was made with, where it was trained on people's ratings.
+    """
     later = [scene.start - 1e-6 for scene in summary.scenes[1:]]
     cuts = np.searchsorted(timeline.times, later).tolist()
-    return frame_importance(timeline, list(pairwise([0, *cuts, len(timeline)])))
+    return rate_importance(timeline, list(pairwise([0, *cuts, len(timeline)])), model)
 
 
 def _points(xs: Array, values: Array) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from videomm.render.figures import figure_rows, gain_text
+from videomm.render.figures import figure_columns, figure_rows, gain_text
 from videomm.render.training_plots import curves_svg, reliability_svg
 from videomm.types import clock
 
@@ -92,8 +92,9 @@ def fill_report(
         sections: of `section`.
     """
     clips = metrics["clips_in"]
+    labels = f"{len(metrics['labels'])} labels; " if metrics["labels"] else ""
     facts = (
-        f"{len(metrics['labels'])} labels; {clips['train']} {unit} to train, {clips['val']} to "
+        f"{labels}{clips['train']} {unit} to train, {clips['val']} to "
         f"validate, {clips['test']} to test; {how} on {settings['encoder']}"
     )
     style = [(_ASSETS / sheet).read_text() for sheet in ("page.css", "training_report.css")]
@@ -103,7 +104,7 @@ def fill_report(
         facts=escape(facts),
         warnings=_list(metrics["warnings"], "warnings"),
         gain=escape(gain_text(metrics["gain"])),
-        figures=_table(["figure", "this model", "zero-shot", "majority"], figure_rows(metrics)),
+        figures=_table(["figure", *figure_columns(metrics)], figure_rows(metrics)),
         measured=f"Measured on {metrics['clips']} {unit} of the split {metrics['measured_on']}.",
         floors=escape(floors),
         curves=curves_svg(metrics["history"], metrics["epoch"]),
@@ -250,6 +251,7 @@ def _made(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
             ", ".join(f"{k} {v}" for k, v in settings["sampling"].items() if v is not None),
         ],
         ["epoch kept", f"{metrics['epoch']} of {len(metrics['history']) - 1}"],
-        ["temperature", f"{metrics['temperature']:.3f}"],
     ]
+    if "temperature" in metrics:
+        rows.append(["temperature", f"{metrics['temperature']:.3f}"])
     return _table(["setting", "value"], rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -39,7 +39,8 @@ def summarize_timeline(
 
     Args:
         timeline: made by the model's encoder.
-        model: its encoder puts scenes into words.
+        model: its encoder puts scenes into words; where it was trained on people's ratings, it
+            rates the frames as well.
         config: 15 % of the video, at most 60 s, unless told otherwise.
         bank: the concepts, embedded already; read and embedded here unless given.
 
@@ -53,7 +54,7 @@ def summarize_timeline(
     _check_encoder(timeline, model)
     bank = bank or get_bank(model.encoder, config.bank)
     ranges = find_scenes(timeline)
-    importance = frame_importance(timeline, ranges)
+    importance = rate_importance(timeline, ranges, model)
     texts = _scene_texts(timeline, ranges, bank)
     scenes = [
         Segment(
@@ -70,6 +71,8 @@ def summarize_timeline(
             f"the words are not calibrated for {model.name}: each scene gets the best ranks of "
             "the bank, right or not",
         )
+    if model.importance is not None:
+        warnings += (f"what is worth watching is rated as {model.name} was trained to",)
     return Summary(
         path=timeline.path,
         model=model.name,
@@ -116,6 +119,26 @@ def frame_importance(timeline: Timeline, scenes: list[tuple[int, int]]) -> Array
     importance = (_scale(representative) + _scale(novelty)) / 2
     content = _has_content(timeline)
     return np.asarray(importance * content if content.any() else importance)
+
+
+def rate_importance(
+    timeline: Timeline, scenes: list[tuple[int, int]], model: VideoModel | None = None
+) -> Array:
+    """Importance of each frame, as a model was trained to rate it: float64 (N,) in [0, 1].
+
+    Ratings are scaled to [0, 1] over the video; flat frames have none. A model that was not
+    trained on ratings, or none, gives `frame_importance`.
+    """
+    if model is None or model.importance is None:
+        return frame_importance(timeline, scenes)
+    content = _has_content(timeline)
+    rated = _scale(model.rate_frames(timeline, untrained_importance(timeline, scenes)))
+    return np.asarray(rated * content if content.any() else rated)
+
+
+def untrained_importance(timeline: Timeline, scenes: list[tuple[int, int]]) -> Array:
+    """`frame_importance` without a look at the pictures: what training begins with."""
+    return frame_importance(replace(timeline, thumbnails=()), scenes)
 
 
 def similarity_to_previous(timeline: Timeline) -> Array:

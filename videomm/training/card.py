@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videomm.render.figures import figure_rows, gain_text
+from videomm.render.figures import figure_columns, figure_rows, gain_text
 
 _HOW = {
     "head": "The matrix W of Sim(I, T) = IᵀWT, on frozen embeddings.",
@@ -12,6 +12,8 @@ _HOW = {
     "Sim(I, T) = IᵀWT.",
     "segments": "A network over frozen frame embeddings: dilated convolutions, attention over "
     "time, and stages that refine the labels.",
+    "importance": "A temporal Transformer over frozen frame embeddings, and a head that moves the "
+    "importance that frames have untrained.",
 }
 
 
@@ -23,16 +25,13 @@ def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> 
         settings: as `settings.json` holds them.
         metrics: as `metrics.json` holds them.
     """
-    counts, clips = metrics["counts"], metrics["clips_in"]
-    if settings.get("task") == "segments":
-        unit, kind, how = "videos", "one at a time, with when each holds", _HOW["segments"]
-    else:
-        unit, how = "clips", _HOW[settings["train"]["tune"]]
-        kind = "any number of them a clip" if settings["multi_label"] else "one a clip"
-    rows = "\n".join(
-        f"| {_cell(label)} | {' | '.join(str(counts[split][label]) for split in counts)} |"
-        for label in settings["labels"]
-    )
+    clips, task = metrics["clips_in"], settings.get("task", "clips")
+    unit = "clips" if task == "clips" else "videos"
+    how = _HOW[settings["train"]["tune"] if task == "clips" else task]
+    use = "summarize" if task == "importance" else "classify"
+    tempered = ""
+    if "temperature" in metrics:
+        tempered = f" and the temperature ({metrics['temperature']:.2f})"
     notes = "\n".join(f"- {note}" for note in metrics["warnings"])
     skipped = "\n".join(f"- {_cell(item['message'])}" for item in metrics["skipped"])
     if skipped:
@@ -40,15 +39,15 @@ def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> 
     return (
         f"""# {name}
 
-A video classifier for {len(settings["labels"])} labels ({kind}), made with videomm.
+{_what(settings, task)}, made with videomm.
 
-    videomm classify clip.mp4 --model THIS_FOLDER
+    videomm {use} clip.mp4 --model THIS_FOLDER
 
 ## What it is
 
 {how} Encoder: `{settings["encoder"]}`, whose terms hold for this
 model, too. Trained on {clips["train"]} {unit}; {clips["val"]} others chose the epoch
-({metrics["epoch"]}) and the temperature ({metrics["temperature"]:.2f}).
+({metrics["epoch"]}){tempered}.
 
 ## How good it is
 
@@ -58,16 +57,10 @@ bootstrap over {metrics["sources"]} sources):
 {figures_table(metrics)}
 
 {gain_text(metrics["gain"])}
-
-## Labels
-
-| label | train | val | test |
-| --- | ---: | ---: | ---: |
-{rows}
-
+{_labels(settings, metrics)}
 ## Limits
 
-- It knows these labels alone. Anything else gets the nearest of them, unless `--unknown` is set.
+{_limit(task)}
 - It was measured on {unit} from the same collection as it was trained on; others can be harder.
 {notes}
 {skipped}
@@ -76,9 +69,41 @@ bootstrap over {metrics["sources"]} sources):
     )
 
 
+def _what(settings: dict[str, Any], task: str) -> str:
+    if task == "importance":
+        return "A model of what people find important in videos"
+    kind = "any number of them a clip" if settings["multi_label"] else "one a clip"
+    if task == "segments":
+        kind = "one at a time, with when each holds"
+    return f"A video classifier for {len(settings['labels'])} labels ({kind})"
+
+
+def _labels(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """In how many clips of each split a label is; empty where there are no labels."""
+    if not settings["labels"]:
+        return ""
+    counts = metrics["counts"]
+    rows = [
+        f"| {_cell(label)} | {' | '.join(str(counts[split][label]) for split in counts)} |"
+        for label in settings["labels"]
+    ]
+    head = "| label | train | val | test |\n| --- | ---: | ---: | ---: |"
+    return "\n".join(["\n## Labels\n", head, *rows, ""])
+
+
+def _limit(task: str) -> str:
+    if task == "importance":
+        return "- People differ: see what their own mean reaches above."
+    return (
+        "- It knows these labels alone. Anything else gets the nearest of them, unless `--unknown` "
+        "is set."
+    )
+
+
 def figures_table(metrics: dict[str, Any]) -> str:
     """The figures beside their floors, as a Markdown table."""
-    lines = ["| figure | this model | zero-shot | majority |", "| --- | --- | --- | --- |"]
+    head = ["figure", *figure_columns(metrics)]
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join('---' for _ in head)} |"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in figure_rows(metrics))])
 
 

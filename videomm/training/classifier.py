@@ -137,9 +137,9 @@ def begin_run(
         InvalidInputError: the folder may not be written, the run in it had other settings, or the
             pipeline's model is a trained one.
     """
-    if pipeline.model.labels:
+    if pipeline.model.labels or pipeline.model.importance is not None:
         raise InvalidInputError(
-            f"{pipeline.model.name} was trained on labels already; training begins with an "
+            f"{pipeline.model.name} was trained already; training begins with an "
             f"encoder, such as {pipeline.model.encoder.name}"
         )
     check_out(folder, resume=resume, force=force)

@@ -212,7 +212,7 @@ def _parse_row(folder: Path, row: Row, multi_label: bool) -> Example:
     path = row.get("path")
     if not isinstance(path, str) or not path:
         raise ValueError(f"path must be a file's name, got {path!r}")
-    start, end = _seconds(row, "start"), _seconds(row, "end")
+    start, end = read_seconds(row, "start"), read_seconds(row, "end")
     if end is not None and end <= (start or 0):
         raise ValueError(f"end must lie after start, got start={start}, end={end}")
     split, group = split_and_group(row)
@@ -253,7 +253,12 @@ def _several(labels: object) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in names if name.strip()}))
 
 
-def _seconds(row: Row, key: str) -> float | None:
+def read_seconds(row: Row, key: str) -> float | None:
+    """A row's seconds, None where it is empty.
+
+    Raises:
+        ValueError: it is no finite number of at least 0.
+    """
     value = row.get(key)
     if value in (None, ""):
         return None
