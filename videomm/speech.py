@@ -16,6 +16,7 @@ from videomm.cache import TimelineCache
 from videomm.config import DecodingConfig, SpeechConfig
 from videomm.encoder import FrameEncoder
 from videomm.errors import SubtitlesUnreadableError
+from videomm.transcribe import find_weights, transcribe
 from videomm.types import Array, Speech, Subtitle, Timeline
 from videomm.video.subtitles import FORMATS, find_sidecar, is_subtitle_file
 from videomm.video.worker import default_worker
@@ -59,7 +60,7 @@ def read_speech(
         if config.subtitles == "auto":
             found, notes = _beside_or_inside(path, reader)
         if not found.subtitles and config.transcribe:
-            found = reader.transcript(path, config.speech_model)
+            found = reader.transcript(path, duration, config.speech_model)
     notes += found.warnings
     kept = [place for place, item in enumerate(found.subtitles) if item.start < duration]
     if late := len(found.subtitles) - len(kept):
@@ -118,13 +119,13 @@ class _Reader:
             path, "subtitles", lambda: default_worker().subtitles(path, self._decoding)
         )
 
-    def transcript(self, path: str, model: str) -> _Texts:
+    def transcript(self, path: str, duration: float, model: str) -> _Texts:
         """What a speech model hears in a video."""
-        from videomm.transcribe import find_weights, transcribe
-
         folder, digest = find_weights(model, self._cache)
         return self._kept(
-            path, f"transcript {digest}", lambda: transcribe(path, model, folder, self._decoding)
+            path,
+            f"transcript {digest}",
+            lambda: transcribe(path, duration, model, folder, self._decoding),
         )
 
     def _kept(self, path: str, kind: str, read: Callable[[], dict[str, Any]]) -> _Texts:

@@ -111,7 +111,11 @@ class SpeechFusion(nn.Module):
         Returns:
             float (B, N, L); frames at which nothing is said as they were.
         """
-        return pictures + self.weight * (said_at(times, spoken) @ self.similarity @ texts.mT)
+        return pictures + self.said(times, spoken) @ texts.mT
+
+    def said(self, times: Tensor, spoken: Spoken) -> Tensor:
+        """What is said at each frame, weighted: float (B, N, D), to multiply with texts."""
+        return self.weight * (said_at(times, spoken) @ self.similarity)
 
     def pool(self, similarities: Tensor, mask: Tensor) -> Tensor:
         """The mean over time (B, L) of (B, N, L), where better moments weigh more.

@@ -166,6 +166,16 @@ class VideoModel(nn.Module):
         times = torch.from_numpy(np.array(timeline.times)).to(device)
         return embeddings[None], times[None]
 
+    @torch.inference_mode()
+    def said(self, timeline: Timeline) -> Array | None:
+        """What late fusion adds to each frame, float32 (N, D): its product with a text is added
+        to the similarity of the two. None where nothing is said, or none is fused late."""
+        spoken = self.spoken(timeline)
+        if spoken is None or self.speech is None or not self.speech.late:
+            return None
+        times = torch.from_numpy(np.array(timeline.times)).to(self.encoder.device)
+        return np.asarray(self.speech.said(times[None], spoken)[0].cpu().numpy())
+
     def spoken(self, timeline: Timeline) -> Spoken | None:
         """What is said in a timeline, as a batch of one; None where nothing is, or is fused."""
         if timeline.speech is None or self.speech is None:

@@ -106,7 +106,7 @@ def answer_timeline(
             finding = _choose(view, parsed, offered)
         else:
             finding = _ANSWERS[parsed.form](view, parsed)
-    extra = scorer.warnings if view is not None else ()
+    extra = view.warnings if view is not None else ()
     return Answer(
         path=timeline.path,
         question=parsed.text,
@@ -314,7 +314,7 @@ def _best_of(
     Scores are a softmax over the phrases, times the probability of what is presupposed; other
     evidence for the phrases (P,) is added to the logits.
     """
-    sims = view.scorer.centred(view.pooled(_focus(view, found)), view.scorer.vectors(phrases))[0]
+    sims = view.centred(_focus(view, found), view.scorer.vectors(phrases))
     logits = sims.astype(np.float64) * view.scorer.model.encoder.logit_scale + evidence
     weights = np.exp(logits - logits.max())
     shares = weights / weights.sum() * (1.0 if found is None else found.probability)
@@ -388,7 +388,7 @@ def _candidates(view: View, question: Question, focus: Array) -> tuple[list[str]
             allowed.append(i)
     names = [bank.bank.entries[i] for i in allowed]
     evidence = _prior(question, names)
-    logits = view.scorer.centred(view.pooled(focus), bank.vectors[allowed])[0]
+    logits = view.centred(focus, bank.vectors[allowed])
     logits = logits * view.scorer.model.encoder.logit_scale + evidence
     best = np.argsort(-logits, kind="stable")[:_SHORTLIST]
     return [names[i] for i in best], evidence[best]

@@ -36,6 +36,7 @@ UNCALIBRATED = (
     "presence is judged by rank within the bank of concepts, since there is no calibration for "
     "the model {}; answers of `not found` are less sure"
 )
+SAID_TOO = "what is said was mixed in; probabilities were calibrated on pictures alone"
 # Without a calibration a phrase is there when it beats this share of the bank.
 _RANK_NEEDED = 0.85
 # A moment lasts while the score is above this share of the way from the usual frame to the best;
@@ -193,6 +194,7 @@ class View:
         context = scorer.model.attend(timeline).frames[0].float().cpu().numpy()
         self.frames = _smooth_within(context, self.scenes)
         self.part = np.ones(len(timeline), dtype=bool)
+        self._said = scorer.model.said(timeline)
 
     def limited_to(self, first: int, last: int) -> View:
         """The same view with only the frames `[first, last)` in question."""
@@ -205,8 +207,28 @@ class View:
     @cached_property
     def _bank(self) -> Array:
         """Best similarity of each of the bank's entries in this part, ascending: (M,)."""
-        sims = self.scorer.similarities(self.frames[self.part], self.scorer.bank.vectors)
+        sims = self._similarities(self.scorer.bank.vectors, self.part)
         return np.sort(sims.max(axis=0))
+
+    def _similarities(self, texts: Array, part: Array | slice = slice(None)) -> Array:
+        """Similarities (N, P) of frames and texts (P, D), with what is said at each mixed in."""
+        sims = self.scorer.similarities(self.frames[part], texts)
+        return sims if self._said is None else sims + self._said[part] @ texts.T
+
+    def centred(self, frames: Array, texts: Array) -> Array:
+        """What speaks for each text (P, D) in the chosen frames, bool (N,): float (P,).
+
+        As `PhraseScorer.centred` of their mean, with what is said at them mixed in.
+        """
+        sims = self.scorer.centred(self.pooled(frames), texts)[0]
+        return sims if self._said is None else sims + self._said[frames].mean(axis=0) @ texts.T
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of an answer should know about how it was judged."""
+        if self._said is None:
+            return self.scorer.warnings
+        return (*self.scorer.warnings, SAID_TOO)
 
     def span(self, first: int, last: int, score: float) -> Segment:
         """Frames `[first, last)` as a segment in seconds."""
@@ -246,7 +268,7 @@ class View:
         Args:
             phrases: from the general to the special; the last one says where.
         """
-        sims = self.scorer.similarities(self.frames, self.scorer.vectors(phrases))
+        sims = self._similarities(self.scorer.vectors(phrases))
         peak = sims[self.part].max(axis=0).mean(keepdims=True)
         probability = float(self.judge(peak, len(phrases))[0])
         return Presence(float(self._scores(peak)[0]), probability, self.moments(sims))

@@ -17,7 +17,7 @@ import numpy as np
 from videomm import errors
 from videomm.config import DecodingConfig
 from videomm.errors import DecoderCrashedError, DecodeTimeoutError, InvalidInputError
-from videomm.types import VideoInfo
+from videomm.types import Array, VideoInfo
 from videomm.video.decoding_process import DecodingProcess
 from videomm.video.frames_shown import FloatArray, Shown, scaled_size
 from videomm.video.messages import Message, ring_slots
@@ -94,6 +94,24 @@ class DecodeWorker:
         (answer,) = self._ask(_request("subtitles", path, config), b"", allowance, None)
         return {key: answer[1][key] for key in ("subtitles", "source", "warnings")}
 
+    def sound(self, path: str, duration: float, config: DecodingConfig) -> Array:
+        """A video's sound, int16 (samples,); see `videomm.video.sound.decode_sound`.
+
+        Args:
+            path: the video.
+            duration: of it in seconds, for the deadline.
+            config: with the decoder and the deadline.
+
+        Raises:
+            DecodeTimeoutError, DecoderCrashedError: it hangs or kills the process.
+            VideoError: any other kind.
+        """
+        seconds = config.timeout_seconds + config.timeout_per_second * duration
+        answers = self._ask(_request("sound", path, config), b"", _Allowance(seconds), None)
+        with contextlib.closing(answers):
+            parts = [body for kind, _, body in answers if kind == "sound"]
+        return np.frombuffer(b"".join(parts), np.int16)
+
     def decode(
         self,
         info: VideoInfo,
@@ -146,7 +164,7 @@ class DecodeWorker:
         allowance: _Allowance,
         shape: tuple[int, int, int] | None,
     ) -> Generator[tuple[str, dict[str, Any], Any], None, None]:
-        """Send a request and yield (kind, head, pixels) up to and with the last answer."""
+        """Send a request and yield (kind, head, pixels or bytes) up to and with the last answer."""
         request["id"] = next(self._ids)
         child = self._lease(request["path"])
         # A child that died unseen while it was idle is not this file's doing.
@@ -178,12 +196,12 @@ class DecodeWorker:
                     given, full = request["path"], os.path.abspath(request["path"])
                     message_text = head["message"].replace(repr(full), repr(given))
                     raise getattr(errors, head["error"])(message_text)
-                pixels = None
+                content: Any = raw
                 if kind == "shown":
                     assert ring is not None
-                    pixels = ring.take(head["slot"], raw)
+                    content = ring.take(head["slot"], raw)
                     child.send({"do": "free"})
-                yield kind, head, pixels
+                yield kind, head, content
         finally:
             self._give_back(child, finished or self._stop(child, request["id"]))
 

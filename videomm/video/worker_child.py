@@ -22,6 +22,7 @@ from videomm.errors import VideommError
 from videomm.video.frames_shown import Decoder
 from videomm.video.messages import FrameRing, read_message, write_message
 from videomm.video.probe import VideoProbe, probe
+from videomm.video.sound import decode_sound
 from videomm.video.subtitles import is_subtitle_file, parse_file, parse_stream
 
 # Probes of the files asked for last, so that a reader's next request need not scan again.
@@ -79,6 +80,8 @@ class _Server:
                     self._reply(head, {"kind": "info", "info": asdict(self._probe(head).info)})
                 elif head["do"] == "subtitles":
                     self._reply(head, {"kind": "subtitles", **self._subtitles(head)})
+                elif head["do"] == "sound":
+                    self._sound(head)
                 else:
                     self._decode(head, np.frombuffer(body, dtype=np.float64))
             except VideommError as error:
@@ -121,6 +124,12 @@ class _Server:
         if is_subtitle_file(path):
             return parse_file(path)
         return parse_stream(path, self._probe(head).info.start_seconds)
+
+    def _sound(self, head: dict[str, Any]) -> None:
+        info = self._probe(head).info
+        for samples in decode_sound(info, lambda: self._stopped >= head["id"]):
+            self._reply(head, {"kind": "sound"}, samples)
+        self._reply(head, {"kind": "done"})
 
     def _decode(self, head: dict[str, Any], times: Any) -> None:
         found = self._probe(head)
