@@ -11,7 +11,7 @@ from videomm.evaluation.bootstrap import Interval, bootstrap_interval
 from videomm.evaluation.classification import mean_average_precision
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-10, 10), min_size=2, max_size=20), st.integers(0, 100))
 def test_the_interval_lies_within_the_values_and_comes_again(values, seed):
     array = np.array(values)

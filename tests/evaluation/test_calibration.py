@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videomm.evaluation.calibration import BINS, expected_calibration_error, reliability
@@ -20,7 +20,6 @@ answers = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(answers=answers, bins=st.integers(1, 20))
 def test_bins_agree_with_a_naive_loop(answers, bins):
     confidences = np.array([confidence for confidence, _ in answers])
@@ -46,7 +45,6 @@ def test_bins_agree_with_a_naive_loop(answers, bins):
     assert 0 <= error <= 1
 
 
-@settings(deadline=None)
 @given(hits=st.lists(st.integers(0, 20), min_size=1, max_size=8))
 def test_error_of_calibrated_answers_is_0(hits):
     """20 answers at each confidence k / 20, of which k are right."""

@@ -75,7 +75,7 @@ def naive_cider(captions: list[str], references: list[list[str]]) -> list[float]
 
 
 @needs_scorer
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(corpus=corpora)
 def test_are_the_papers_formulas(corpus):
     captions, references = [row[0] for row in corpus], [row[1] for row in corpus]

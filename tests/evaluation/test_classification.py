@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videomm.evaluation.classification import (
@@ -33,7 +33,6 @@ def naive_average_precision(scores: list[float], right: list[bool]) -> float:
     return total
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=20))
 def test_average_precision_agrees_with_a_naive_loop(rows):
     values, right = [score / 5 for score, _ in rows], [good for _, good in rows]
@@ -58,7 +57,6 @@ def test_one_vs_rest_mean_average_precision() -> None:
     assert flat == pytest.approx((1 / 4 + 2 / 4 + 1 / 4) / 3)
 
 
-@settings(deadline=None)
 @given(pairs=pairs)
 def test_f1_and_table_follow_from_the_confusion_matrix(pairs):
     predicted, truth = np.array(pairs).T

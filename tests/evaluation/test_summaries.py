@@ -9,7 +9,7 @@ import runpy
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
@@ -42,7 +42,6 @@ def naive_rho(first: list[int], second: list[int]) -> float:
     return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
 
 
-@settings(deadline=None)
 @given(levels=levels)
 def test_correlations_agree_with_naive_ones(levels):
     first, second = map(list, zip(*levels, strict=True))
@@ -55,7 +54,6 @@ def test_correlations_agree_with_naive_ones(levels):
     assert spearman_rho(-scores, people) == pytest.approx(-spearman_rho(scores, people))
 
 
-@settings(deadline=None)
 @given(sizes=sizes, data=st.data(), share=st.floats(0.05, 1))
 def test_kept_frames_are_whole_segments_of_the_best_sum_of_means(sizes, data, share):
     bounds = np.cumsum([0, *sizes])
@@ -93,7 +91,6 @@ def test_f1_agrees_with_precision_and_recall(rows):
             assert got == 0
 
 
-@settings(deadline=None)
 @given(sizes=sizes, seed=st.integers(0, 1000))
 def test_f1_of_a_summary_with_itself_is_1(sizes, seed):
     bounds = np.cumsum([0, *sizes])

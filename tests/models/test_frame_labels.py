@@ -89,7 +89,7 @@ def test_agrees_with_a_naive_numpy_version():
     assert model.all_stages(x, times).shape == (2, 1, 9, 3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 6), st.randoms())
 def test_padding_and_batch_order_never_change_an_output(lengths, extra, random):
     model = trained()

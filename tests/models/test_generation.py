@@ -110,7 +110,7 @@ def test_one_beam_is_greedy():
         assert words_of(texts, row) == words
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 999), beams=st.integers(1, 4))
 def test_no_text_is_empty_or_says_three_words_twice(seed, beams):
     decoder, contexts = new_decoder(seed), torch.randn(2, 3, 5)

@@ -62,7 +62,7 @@ def unit_rows(seed, count, dim=3):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.integers(1, 8),
@@ -80,7 +80,7 @@ def test_agrees_with_trying_every_segmentation(seed, count, penalty, weighted):
     assert cost_of(cuts, vectors, weights, penalty) == pytest.approx(best, abs=1e-7)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 9), scenes=st.integers(1, 4))
 def test_agrees_with_a_naive_dynamic_programme(seed, count, scenes):
     # Without a penalty the most scenes that are allowed are always worth it.

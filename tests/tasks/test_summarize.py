@@ -12,6 +12,7 @@ from videomm.errors import InvalidInputError
 from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
+from videomm.render.page import build_page
 from videomm.tasks.concepts import Bank, Calibration, EmbeddedBank, embed_bank
 from videomm.tasks.summarize import (
     NEAR_EQUAL,
@@ -23,7 +24,6 @@ from videomm.tasks.summarize import (
     similarity_to_previous,
     summarize_timeline,
 )
-from videomm.render.page import build_page
 from videomm.types import Timeline
 
 AXES = np.eye(16, dtype=np.float32)
@@ -76,7 +76,6 @@ def total(segments):
 # The knapsack
 
 
-@settings(deadline=None)
 @given(
     items=st.lists(st.tuples(st.floats(0, 10), st.integers(1, 30)), max_size=9),
     capacity=st.integers(0, 60),
@@ -98,7 +97,7 @@ def test_knapsack_is_exact(items, capacity):
 # Segments
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(1, 14), min_size=1, max_size=6),
     seconds=st.floats(0.05, 40),
@@ -179,7 +178,7 @@ def test_similarity_to_the_frame_before():
     assert values.tolist() == [1, 1, 0]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.integers(1, 8), min_size=1, max_size=6),
     most=st.integers(1, 12),

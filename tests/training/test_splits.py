@@ -46,7 +46,7 @@ def test_stratified_and_seeded():
     assert split(examples, seed=1)[0] != splits
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 9)), min_size=12, max_size=40

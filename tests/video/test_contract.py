@@ -173,7 +173,7 @@ RANDOM = (
 
 requests = st.lists(st.floats(0, 1.05), min_size=1, max_size=12)
 property_settings = settings(
-    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=10, suppress_health_check=list(HealthCheck), derandomize=True
 )
 
 
