@@ -12,6 +12,7 @@ from videomm.errors import InvalidInputError
 from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
+from videomm.render.page import build_page
 from videomm.tasks.concepts import Bank, Calibration, EmbeddedBank, embed_bank
 from videomm.tasks.summarize import (
     NEAR_EQUAL,
@@ -23,7 +24,6 @@ from videomm.tasks.summarize import (
     similarity_to_previous,
     summarize_timeline,
 )
-from videomm.render.page import build_page
 from videomm.types import Timeline
 
 AXES = np.eye(16, dtype=np.float32)
@@ -279,7 +279,7 @@ def test_trained_importance_chooses_and_is_told(monkeypatch):
 
 
 def test_flat_frames_are_worth_nothing_whatever_was_learned(monkeypatch):
-    pictures = [picture(0), picture(None), picture(1)]
+    pictures = [picture("red"), picture("red", mark=False), picture("blue")]
     clip = make_timeline(AXES[:3], thumbnails=pictures)
     rated = rate_importance(clip, [(0, 3)], rating_model(monkeypatch, [0.2, 0.9, 0.6]))
     assert rated.tolist() == pytest.approx([0, 0, 4 / 7])
