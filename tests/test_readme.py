@@ -13,7 +13,13 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.labelled_clips import PATTERNS, write_folders, write_pattern, write_segments
+from tests.labelled_clips import (
+    PATTERNS,
+    write_folders,
+    write_pattern,
+    write_ratings,
+    write_segments,
+)
 from tests.picture_pairs import write_pairs
 from videomm.cli.demo import CLIP
 
@@ -62,6 +68,7 @@ def folder(tmp_path_factory):
     write_folders(folder / "patterns", list(PATTERNS), 12, write_pattern)
     write_pattern(folder / "new.mp4", "dots", 503)
     write_segments(folder / "lights", 12)
+    write_ratings(folder / "liked", 12)
     write_pairs(folder / "pictures", 30)
     (settings,) = blocks("toml")
     (folder / "pairs.toml").write_text(settings)

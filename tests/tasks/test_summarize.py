@@ -278,7 +278,7 @@ def test_trained_importance_chooses_and_is_told(monkeypatch):
 
 
 def test_flat_frames_are_worth_nothing_whatever_was_learned(monkeypatch):
-    pictures = [picture(0), picture(None), picture(1)]
+    pictures = [picture("red"), picture("red", mark=False), picture("blue")]
     clip = make_timeline(AXES[:3], thumbnails=pictures)
     rated = rate_importance(clip, [(0, 3)], rating_model(monkeypatch, [0.2, 0.9, 0.6]))
     assert rated.tolist() == pytest.approx([0, 0, 4 / 7])
