@@ -243,7 +243,9 @@ class VideoPipeline:
 
 def _how_fused(speech: Speech, model: VideoModel) -> tuple[str, ...]:
     """What a reader of a result should know of the texts that it rests on."""
-    said = f"{len(speech)} text{'s' * (len(speech) > 1)} from {speech.source}, fusion {model.fusion}"
+    said = (
+        f"{len(speech)} text{'s' * (len(speech) > 1)} from {speech.source}, fusion {model.fusion}"
+    )
     if model.speech is None:
         return ()
     if model.speech.late:
