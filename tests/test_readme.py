@@ -62,6 +62,8 @@ def folder(tmp_path_factory):
     write_folders(folder / "patterns", list(PATTERNS), 12, write_pattern)
     write_pattern(folder / "new.mp4", "dots", 503)
     write_pairs(folder / "pictures", 30)
+    (subtitles,) = blocks("srt")
+    (folder / "talk.srt").write_text(subtitles)
     (settings,) = blocks("toml")
     (folder / "pairs.toml").write_text(settings)
     return folder
