@@ -30,6 +30,7 @@ from videomm.tasks.presence import PhraseScorer
 from videomm.tasks.summarize import summarize_timeline
 from videomm.tasks.vlm import Answerer
 from videomm.timeline import build_timeline, timeline_from_frames
+from videomm.transcribe import find_weights
 from videomm.types import Answer, Array, Classification, Speech, Summary, Timeline
 from videomm.video.paths import check_path
 
@@ -284,12 +285,14 @@ def load(
         ModelNotAvailableError: unknown name, or weights that cannot be had here.
         InvalidInputError: the model was trained with another fusion.
     """
+    kept = TimelineCache() if cache else None
+    if speech is not None and speech.transcribe:
+        find_weights(speech.speech_model)  # said once, before anything is loaded
     model = load_model(name, device)
     if speech is not None or fusion is not None:
         model = _with_fusion(model, fusion, speech)
     if speech is None and model.fusion != "none":
         speech = SpeechConfig()
-    kept = TimelineCache() if cache else None
     return VideoPipeline(model, sampling, decoding, cache=kept, progress=progress, speech=speech)
 
 
