@@ -70,6 +70,8 @@ def folder(tmp_path_factory):
     write_segments(folder / "lights", 12)
     write_ratings(folder / "liked", 12)
     write_pairs(folder / "pictures", 30)
+    (subtitles,) = blocks("srt")
+    (folder / "talk.srt").write_text(subtitles)
     (settings,) = blocks("toml")
     (folder / "pairs.toml").write_text(settings)
     return folder

@@ -141,6 +141,14 @@ class SpeechConfig(Config):
         """Whether any text is asked for."""
         return self.subtitles != "none" or self.transcribe
 
+    def check_number(self, videos: int) -> None:
+        """Say what is wrong where one file is given for several videos."""
+        if videos > 1 and self.subtitles not in ("auto", "none"):
+            raise InvalidInputError(
+                f"subtitles {self.subtitles!r} belong to one video, got {videos}; lay a file with "
+                "each one's name beside it, and take auto"
+            )
+
 
 def check_fusion(fusion: str) -> str:
     """The name of a fusion, or an error that lists them."""

@@ -30,6 +30,7 @@ from videomm.tasks.presence import PhraseScorer
 from videomm.tasks.summarize import summarize_timeline
 from videomm.tasks.vlm import Answerer
 from videomm.timeline import build_timeline, timeline_from_frames
+from videomm.transcribe import find_weights
 from videomm.types import Answer, Array, Classification, Speech, Summary, Timeline
 from videomm.video.paths import check_path
 
@@ -244,7 +245,9 @@ class VideoPipeline:
 
 def _how_fused(speech: Speech, model: VideoModel) -> tuple[str, ...]:
     """What a reader of a result should know of the texts that it rests on."""
-    said = f"{len(speech)} texts from {speech.source}, fusion {model.fusion}"
+    said = (
+        f"{len(speech)} text{'s' * (len(speech) > 1)} from {speech.source}, fusion {model.fusion}"
+    )
     if model.speech is None:
         return ()
     if model.speech.late:
@@ -283,12 +286,14 @@ def load(
         ModelNotAvailableError: unknown name, or weights that cannot be had here.
         InvalidInputError: the model was trained with another fusion.
     """
+    kept = TimelineCache() if cache else None
+    if speech is not None and speech.transcribe:
+        find_weights(speech.speech_model)  # said once, before anything is loaded
     model = load_model(name, device)
     if speech is not None or fusion is not None:
         model = _with_fusion(model, fusion, speech)
     if speech is None and model.fusion != "none":
         speech = SpeechConfig()
-    kept = TimelineCache() if cache else None
     return VideoPipeline(model, sampling, decoding, cache=kept, progress=progress, speech=speech)
 
 

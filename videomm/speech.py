@@ -115,9 +115,11 @@ class _Reader:
 
     def subtitles(self, path: str) -> _Texts:
         """The texts of a subtitle file, or of a stream inside a video."""
-        return self._kept(
+        found = self._kept(
             path, "subtitles", lambda: default_worker().subtitles(path, self._decoding)
         )
+        found.source = found.source or os.path.basename(path)
+        return found
 
     def transcript(self, path: str, duration: float, model: str) -> _Texts:
         """What a speech model hears in a video."""

@@ -97,11 +97,16 @@ def transcribe(
         return {"subtitles": [], "source": "", "warnings": [note]}
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)
     model = _load(folder)
-    segments, info = model.transcribe(samples.astype(np.float32) / 32768, vad_filter=True)
-    items = [
-        (max(0.0, part.start), max(part.start, part.end), part.text.strip())
-        for part in segments
-        if part.text.strip() and part.end > 0
-    ]
+    try:
+        segments, info = model.transcribe(samples.astype(np.float32) / 32768, vad_filter=True)
+        items = [
+            (max(0.0, part.start), max(0.0, part.start, part.end), part.text.strip())
+            for part in segments
+            if part.text.strip()
+        ]
+    except (RuntimeError, ValueError) as error:
+        raise ModelNotAvailableError(
+            f"the speech model in {folder} fails: {str(error).splitlines()[0][:200]}"
+        ) from error
     source = f"speech model {Path(name).name} ({info.language})"
     return {"subtitles": sorted(items), "source": source, "warnings": []}

@@ -133,3 +133,48 @@ def test_interrupt_is_clean(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "videomm: interrupted\n")
+
+
+SAID = "1\n00:00:01,000 --> 00:00:02,800\nWhat a football match\n"
+
+
+def test_subtitles_are_heard_when_asked_for(videomm, tmp_path):
+    video = tmp_path / "clip.mp4"
+    shutil.copy(CLIP, video)
+    (silent,) = videomm("classify", video, *LABELS, "--json").rows
+    (tmp_path / "clip.en.srt").write_text(SAID)
+    (unasked,) = videomm("classify", video, *LABELS, "--json").rows
+    assert unasked == silent
+    for given in ("auto", tmp_path / "clip.en.srt"):
+        (row,) = videomm("classify", video, *LABELS, "--subtitles", given, "--json").rows
+        assert row["warnings"][-1].startswith("1 text from clip.en.srt, fusion late, weight 0.40")
+        before, after = (
+            next(item["score"] for item in result["labels"] if item["label"] == "a football match")
+            for result in (silent, row)
+        )
+        assert after > 2 * before
+    (row,) = videomm(
+        "classify", video, *LABELS, "--subtitles", "auto", "--fusion", "none", "--json"
+    ).rows
+    assert {**row, "warnings": []} == silent
+    (row,) = videomm("classify", video, *LABELS, "--subtitles", "none", "--json").rows
+    assert row == silent
+
+
+def test_bad_subtitles_and_missing_weights_cost_one_line(videomm, tmp_path, monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    (tmp_path / "a.srt").write_text("prose")
+    (tmp_path / "b.mp4").touch()
+    for args, code, message in [
+        (("--subtitles", tmp_path / "a.srt"), 1, "has no timed text in it"),
+        (("--subtitles", tmp_path / "gone.srt"), 1, "is not there; --subtitles takes auto"),
+        (("--subtitles", "a.srt", tmp_path / "b.mp4"), 2, "belong to one video, got 2"),
+        (("--transcribe", "--speech-model", "tiny"), 2, "the weights of the speech model 'tiny'"),
+        (("--fusion", "both"), 2, "fusion must be one of none, early, late, hybrid"),
+    ]:
+        done = videomm("classify", CLIP, *LABELS, *args)
+        assert done.code == code, done
+        assert message in done.err
+        assert done.err.count("\n") == 1, done.err

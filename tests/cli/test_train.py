@@ -104,6 +104,39 @@ def test_train_summarize_evaluate_importance(videomm, tmp_path):
     assert plain["labels"] == own["labels"]
 
 
+@pytest.mark.slow
+def test_train_with_what_is_said(videomm, tmp_path):
+    # The pictures are of one kind: only the words tell.
+    words, clips = {"red": "a rose", "blue": "the sea"}, tmp_path / "clips"
+    for place, label in enumerate(words):
+        for number in range(8):
+            path = write_colour(clips / label / f"{number}.mp4", (90, 90, 90), 10 * place + number)
+            said = f"1\n00:00:00,100 --> 00:00:00,300\n{words[label]}\n"
+            path.with_suffix(".srt").write_text(said)
+    out = tmp_path / "heard"
+    (row,) = videomm("train", clips, "--out", out, "--fusion", "late", "--json").rows
+    assert "something is said in 16 of 16 clips" in row["warnings"]
+    assert row["figures"]["top1"]["value"] == 1
+    new = write_colour(tmp_path / "new.mp4", (90, 90, 90), 99)
+    new.with_suffix(".srt").write_text("1\n00:00:00,100 --> 00:00:00,300\na rose\n")
+    (said,) = videomm("classify", new, "--model", out, "--json").rows  # auto by itself
+    assert said["labels"][0]["label"] == "red"
+    assert "1 text from new.srt, fusion late" in said["warnings"][-1]
+    (unheard,) = videomm("classify", new, "--model", out, "--subtitles", "none", "--json").rows
+    assert unheard["warnings"] == []
+    (figures,) = videomm("evaluate", out, clips, "--json").rows
+    assert figures["figures"]["top1"]["value"] == 1
+    done = videomm("classify", new, "--model", out, "--fusion", "early")
+    assert done.code == 2
+    assert "was trained with fusion 'late', got 'early'" in done.err
+    done = videomm("train", clips, "--out", tmp_path / "m", "--fusion", "early", "--tune", "head")
+    assert (done.code, "take tune='temporal'" in done.err) == (2, True)
+    done = videomm(
+        "train", clips, "--out", tmp_path / "m", "--fusion", "late", "--subtitles", "none"
+    )
+    assert (done.code, "needs speech, and none is asked for" in done.err) == (2, True)
+
+
 def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()

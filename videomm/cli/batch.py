@@ -61,6 +61,8 @@ def run_batch(
         The exit code: 1 where a video failed, else 0.
     """
     videos = expand_paths(paths)
+    if settings.speech is not None:
+        settings.speech.check_number(len(videos))
     pipeline = settings.load()
     for video in videos:
         if isinstance(video, EmptyFolder):

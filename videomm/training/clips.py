@@ -55,8 +55,10 @@ def read_clips(
         Clips in the order of the examples, and those that cannot be read.
 
     Raises:
-        InvalidInputError: not one clip can be read.
+        InvalidInputError: not one clip can be read, or one subtitle file is given for all.
     """
+    if pipeline.speech is not None:
+        pipeline.speech.check_number(len(examples))
     clips: list[Clip] = []
     skipped: list[Skipped] = []
     with progress_bar("timelines", len(examples), enabled=pipeline.progress) as advance:

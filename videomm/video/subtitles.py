@@ -69,7 +69,8 @@ def parse_file(path: str) -> dict[str, Any]:
     """Read a subtitle file; its clock is the video's.
 
     Returns:
-        `subtitles` as (start, end, text), `source` and `warnings`.
+        `subtitles` as (start, end, text), `source` (the stream's name; empty for a file, since the
+        same content may lie elsewhere) and `warnings`.
 
     Raises:
         SubtitlesUnreadableError: it is too large, of another kind, or has no text in it.
@@ -102,7 +103,7 @@ def parse_file(path: str) -> dict[str, Any]:
             f"{path!r} has no timed text in it; expected {kind} such as 00:00:01,000 --> "
             "00:00:02,500 with a line below: check the file, or use --subtitles none"
         )
-    return {"subtitles": items, "source": os.path.basename(path), "warnings": warnings}
+    return {"subtitles": items, "source": "", "warnings": warnings}
 
 
 def parse_stream(path: str, start_seconds: float) -> dict[str, Any]:
