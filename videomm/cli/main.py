@@ -16,6 +16,7 @@ from videomm.cli import (
     doctor,
     embed,
     evaluate,
+    export,
     models,
     pretrain,
     summarize,
@@ -39,6 +40,7 @@ app.command("embed")(embed.command)
 app.command("train")(train.command)
 app.command("pretrain")(pretrain.command)
 app.command("evaluate")(evaluate.command)
+app.command("export")(export.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 app.command("cache")(cache.command)

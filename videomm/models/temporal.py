@@ -97,7 +97,10 @@ class TemporalTransformer(nn.Module):
         Raises:
             InvalidInputError: shapes do not fit, or a video has no frame.
         """
-        mask = check_batch(embeddings, times, mask, self.config.dim)
+        return self.attend(embeddings, times, check_batch(embeddings, times, mask, self.config.dim))
+
+    def attend(self, embeddings: Tensor, times: Tensor, mask: Tensor) -> Context:
+        """The same, unchecked: only shapes decide the arithmetic."""
         cos, sin = rotary_angles(times, mask, self.frequencies, embeddings.dtype)
         x = embeddings
         for block in self.blocks:
