@@ -19,6 +19,7 @@ from videomm.cli import (
     export,
     models,
     pretrain,
+    push,
     summarize,
     train,
 )
@@ -41,6 +42,7 @@ app.command("train")(train.command)
 app.command("pretrain")(pretrain.command)
 app.command("evaluate")(evaluate.command)
 app.command("export")(export.command)
+app.command("push")(push.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 app.command("cache")(cache.command)

@@ -51,6 +51,11 @@ def evaluate_model(
             raise InvalidInputError(f"no clip in {data.path!r} has the split test")
     clips, skipped = read_clips(pipeline, examples)
     known = _learned(Path(folder)) if folder is not None else set()
+    notes = list(data.warnings)
+    if folder is not None and not known:
+        notes.append(
+            f"{model.name} does not say which clips it was trained on; if some are here they count"
+        )
     fresh = [clip for clip in clips if _part(clip) not in known]
     if not fresh:
         raise InvalidInputError(
@@ -78,7 +83,7 @@ def evaluate_model(
         **figures,
         "left_out": len(clips) - len(fresh),
         "skipped": [asdict(item) for item in skipped],
-        "warnings": list(data.warnings),
+        "warnings": notes,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from videomm.render.figures import figure_rows, gain_text
@@ -13,13 +14,16 @@ _HOW = {
 }
 
 
-def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """The card.
+def build_card(
+    name: str, settings: dict[str, Any], metrics: dict[str, Any], notes: Sequence[str]
+) -> str:
+    """The card, which is made to be shared: it names none of the user's files.
 
     Args:
         name: of the model.
         settings: as `settings.json` holds them.
         metrics: as `metrics.json` holds them.
+        notes: what a reader of the figures should know.
     """
     counts, clips = metrics["counts"], metrics["clips_in"]
     kind = "any number of them a clip" if settings["multi_label"] else "one a clip"
@@ -27,14 +31,22 @@ def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> 
         f"| {_cell(label)} | {' | '.join(str(counts[split][label]) for split in counts)} |"
         for label in settings["labels"]
     )
-    notes = "\n".join(f"- {note}" for note in metrics["warnings"])
-    skipped = "\n".join(f"- {_cell(item['message'])}" for item in metrics["skipped"])
+    limits = [f"- {note}" for note in notes]
+    if skipped := len(metrics["skipped"]):
+        limits.append(f"- {skipped} clips could not be read and were left out.")
     return (
-        f"""# {name}
+        f"""---
+library_name: videomm
+pipeline_tag: video-classification
+---
+
+# {name}
 
 A video classifier for {len(settings["labels"])} labels ({kind}), made with videomm.
 
-    videomm classify clip.mp4 --model THIS_FOLDER
+    videomm classify clip.mp4 --model MODEL
+
+where MODEL is this folder, or `hf-hub:OWNER/NAME` if it lies on the Hugging Face hub.
 
 ## What it is
 
@@ -61,8 +73,7 @@ bootstrap over {metrics["sources"]} sources):
 
 - It knows these labels alone. Anything else gets the nearest of them, unless `--unknown` is set.
 - It was measured on clips from the same collection as it was trained on; others can be harder.
-{notes}
-{f"{chr(10)}## Clips that could not be read{chr(10)}{chr(10)}{skipped}" if skipped else ""}
+{chr(10).join(limits)}
 """.rstrip()
         + "\n"
     )

@@ -127,7 +127,7 @@ def train_classifier(
     mistakes = worst_mistakes(model, pipeline, shown)
     write_text(folder / FILES["labels"], "".join(f"{name}\n" for name in data.labels))
     write_text(folder / FILES["metrics"], to_json(metrics))
-    write_text(folder / FILES["card"], build_card(model.name, settings, metrics))
+    write_text(folder / FILES["card"], build_card(model.name, settings, metrics, prepared.notes))
     write_text(folder / FILES["report"], build_report(model.name, settings, metrics, mistakes))
     write_model(model, folder)
     (folder / CHECKPOINT).unlink()
