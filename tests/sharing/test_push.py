@@ -129,6 +129,9 @@ def test_a_model_whose_encoder_lies_on_the_hub(videomm, hub, tmp_path):
     done = videomm("classify", CLIP, "--model", "hf-hub:me/above")
     assert done.returncode == 2
     assert "was trained on encoder hf-hub:me/encoder with weights " in done.stderr
+    del hub.repos["me/encoder"]
+    done = videomm("classify", CLIP, "--model", "hf-hub:me/encoder", "--labels", "a cat,a dog")
+    assert done.returncode == 0, done.stderr  # it is kept here
 
 
 def read_files(folder):
