@@ -35,6 +35,22 @@ def test_classify_folder(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_classify_onnx_says_what_classify_says(run, tiny, tmp_path):
+    from tests.sharing.models import random_model
+    from videomm.pipeline import VideoPipeline
+    from videomm.sharing.onnx_export import export_model
+
+    model = random_model(tiny)
+    export_model(model, tmp_path / "out")
+    lines = run("classify_onnx.py", tmp_path / "out", CLIP).splitlines()
+    found = {label: float(score) for score, label in (line.split("   ") for line in lines)}
+    expected = VideoPipeline(model, progress=False).classify(CLIP)
+    assert list(found) == [item.label for item in expected.labels]
+    for item in expected.labels:
+        assert found[item.label] == pytest.approx(item.score, abs=0.02)
+
+
+@pytest.mark.slow
 def test_demo_clip_is_what_its_script_makes(run, tmp_path):
     pytest.importorskip("skimage", reason="photographs come with scikit-image: videomm[demo]")
     import av

@@ -23,7 +23,7 @@ ROWS = [
     ["tasks"],
     ["render"],
     ["pipeline"],
-    ["training", "evaluation"],
+    ["training", "evaluation", "sharing"],
     ["cli"],
 ]
 RANK = {name: i for i, row in enumerate(ROWS) for name in row}

@@ -21,6 +21,7 @@ from tests.labelled_clips import (
     write_segments,
 )
 from tests.picture_pairs import write_pairs
+from tests.sharing.hub_server import WRITER, serve
 from videomm.cli.demo import CLIP
 
 README = (ROOT / "README.md").read_text()
@@ -77,15 +78,30 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def hub():
+    """A stand-in for the Hugging Face hub."""
+    with serve() as hub:
+        yield hub
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("line", "output"), commands(), ids=[c[0] for c in commands()])
-def test_command_prints_what_the_readme_says(line, output, folder):
+def test_command_prints_what_the_readme_says(line, output, folder, hub):
     call = [sys.executable, "-m", "videomm.cli.main", *shlex.split(line)[1:]]
-    env = os.environ | {"COLUMNS": "100"}
+    env = os.environ | {
+        "COLUMNS": "100",
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(folder / "hf"),
+        "HF_TOKEN": WRITER,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
     done = subprocess.run(call, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
     printed = (done.stdout + done.stderr).replace(str(ROOT) + os.sep, "")
+    printed = printed.replace(hub.url, "https://huggingface.co")
     printed_lines, printed_words = split_words(without_numbers(printed))
     lines, words = split_words(without_numbers(output))
     assert printed_lines == lines

@@ -46,6 +46,7 @@ class FrameEncoder:
 
     Attributes:
         dim: D, the width of the shared space.
+        preprocessing: makes images ready for the image tower.
         image_size: (height, width) that the image tower takes.
         logit_scale: the trained inverse temperature of the similarity.
         logit_bias: the trained bias of a sigmoid-trained model (SigLIP), or None.
@@ -66,8 +67,8 @@ class FrameEncoder:
         self._tokenize: Tokenize | None = None
         self._known_texts: dict[tuple[tuple[str, ...], tuple[str, ...]], Array] = {}
         preprocess: dict[str, Any] = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
-        self._preprocessing = Preprocessing(preprocess)
-        self.image_size = self._preprocessing.size
+        self.preprocessing = Preprocessing(preprocess)
+        self.image_size = self.preprocessing.size
         self.logit_scale = float(model.logit_scale.exp())  # type: ignore[operator]
         bias = getattr(model, "logit_bias", None)
         self.logit_bias = None if bias is None else float(bias)
@@ -79,6 +80,11 @@ class FrameEncoder:
     def id(self) -> str:
         """Name and a digest of the image tower's weights and preprocessing."""
         return f"{self.name}@{self.fingerprint}"
+
+    @property
+    def towers(self) -> nn.Module:
+        """The model itself, with `encode_image` and `encode_text`; float32 throughout."""
+        return self._model
 
     def preprocess(self, pixels: Array) -> torch.Tensor:
         """What the model's own PIL transform gives, computed on a batch of tensors.
@@ -94,7 +100,7 @@ class FrameEncoder:
                 f"frames must be uint8 of shape (N, H, W, 3), got {pixels.dtype} {pixels.shape}"
             )
         batch = torch.from_numpy(np.array(pixels)).to(self.device).permute(0, 3, 1, 2)
-        return self._preprocessing(batch).contiguous(memory_format=torch.channels_last)
+        return self.preprocessing(batch).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def encode_frames(self, pixels: Array, batch_size: int = 32) -> Array:
@@ -171,7 +177,7 @@ class FrameEncoder:
         if request in self._known_texts:
             return self._known_texts[request]
         prompts = [item.replace("{}", text) for text in texts for item in templates]
-        tokens = self._tokens(prompts).to(self.device)
+        tokens = self.tokenize(prompts).to(self.device)
         parts = [
             _unit(self._model.encode_text(chunk))  # type: ignore[operator]
             for chunk in tokens.split(batch_size)
@@ -184,7 +190,8 @@ class FrameEncoder:
         self._known_texts[request] = embedded
         return embedded
 
-    def _tokens(self, prompts: list[str]) -> torch.Tensor:
+    def tokenize(self, texts: Sequence[str]) -> torch.Tensor:
+        """Token ids int64 (M, L) of M texts, as the text tower takes them."""
         if self._tokenize is None:
             if self._load_tokenizer is None:
                 raise ModelNotAvailableError(f"{self.name} was made without a tokenizer")
@@ -195,7 +202,7 @@ class FrameEncoder:
                     f"the tokenizer of {self.name} cannot be loaded: {_first_line(error)}; "
                     "connect once so that it is downloaded, or use --model tiny"
                 ) from error
-        return self._tokenize(prompts)
+        return self._tokenize(texts)
 
 
 def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> FrameEncoder:
@@ -210,7 +217,7 @@ def load_encoder(name: str = "tiny", device: str | torch.device = "cpu") -> Fram
         ModelNotAvailableError: the name is unknown or its weights cannot be had; random weights
             never stand in for them.
     """
-    folder = _folder(name)
+    folder = local_folder(name)
     model: nn.Module
     load_tokenizer: Callable[[], Tokenize]
     try:
@@ -252,13 +259,17 @@ def open_clip_name(name: str) -> tuple[str, str | None]:
     Raises:
         ModelNotAvailableError: the name is unknown.
     """
-    folder = _folder(name)
+    folder = local_folder(name)
     # Absolute, since a transformers text tower resolves its own files against it.
     return _arch(name) if folder is None else (f"local-dir:{folder.resolve()}", None)
 
 
-def _folder(name: str) -> Path | None:
-    """The folder that a name stands for; None where it names no folder."""
+def local_folder(name: str) -> Path | None:
+    """The folder that an encoder's name stands for; None where it names no folder.
+
+    Raises:
+        ModelNotAvailableError: the folder is not an encoder's.
+    """
     if name == "tiny":
         folder = TINY_DIR
     elif name.startswith("local-dir:"):

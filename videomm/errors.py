@@ -82,5 +82,13 @@ class ModelNotAvailableError(VideommError):
     """The model's name is unknown, or its weights cannot be had here."""
 
 
+class ExportError(VideommError):
+    """A model cannot be written in another format, or computes something else there."""
+
+
+class UploadError(VideommError):
+    """The Hugging Face hub did not take a model."""
+
+
 class InstallationError(VideommError):
     """Installed packages do not fit together."""

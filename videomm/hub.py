@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -56,7 +57,8 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
     """Load a model by name or from a folder that `save_model` wrote.
 
     Args:
-        name: an encoder's name (see `load_encoder`), or a saved model's folder.
+        name: an encoder's name (see `load_encoder`), a saved model's folder, or `hf-hub:OWNER/NAME`
+            of one that `videomm push` uploaded.
         device: None picks CUDA, then MPS, then CPU.
 
     Raises:
@@ -64,6 +66,8 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
     """
     chosen = pick_device(device)
     folder = Path(name)
+    if name.startswith("hf-hub:"):
+        folder = _download(name) or folder
     if not (folder / "config.json").is_file():
         if (folder / "settings.json").is_file():
             raise ModelNotAvailableError(
@@ -105,6 +109,51 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             f"{name} is not a whole model folder: {str(error).splitlines()[0][:200]}"
         ) from error
     return model
+
+
+def hub_config(name: str) -> dict[str, Any] | None:
+    """The config of a saved model on the Hugging Face hub; None where there is none of ours.
+
+    Args:
+        name: `hf-hub:OWNER/NAME`.
+
+    Raises:
+        ModelNotAvailableError: there is no such repository.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.utils import RepositoryNotFoundError
+
+    repo = name.removeprefix("hf-hub:")
+    try:
+        config = json.loads(Path(hf_hub_download(repo, "config.json")).read_text())
+    except RepositoryNotFoundError as error:
+        if isinstance(try_to_load_from_cache(repo, "open_clip_config.json"), str):
+            return None
+        raise ModelNotAvailableError(
+            f"there is no {name} for you on the Hugging Face hub: check the name; if it is private "
+            "or asks for consent, log in with `hf auth login`"
+        ) from error
+    except (
+        Exception
+    ):  # of many kinds; most encoders have no such file, and open_clip tells the rest
+        return None
+    return config if isinstance(config, dict) and config.get("kind") == KIND else None
+
+
+def _download(name: str) -> Path | None:
+    """The folder where the hub's client keeps a saved model; None where it is none of ours."""
+    if hub_config(name) is None:
+        return None
+    from huggingface_hub import snapshot_download
+
+    repo = name.removeprefix("hf-hub:")
+    try:
+        return Path(snapshot_download(repo, allow_patterns=["config.json", "model.safetensors"]))
+    except Exception as error:
+        raise ModelNotAvailableError(
+            f"{name} cannot be downloaded: {str(error).strip().splitlines()[0][:200]}; connect "
+            "once so that it is kept here"
+        ) from error
 
 
 def save_model(model: VideoModel, folder: str | os.PathLike[str]) -> None:

@@ -57,6 +57,18 @@ class Preprocessing:
         mean, std = (values.to(images.device) for values in (self._mean, self._std))
         return small.float().div_(255.0).sub_(mean).div_(std)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as they are carried out, in the words of open_clip's `preprocess_cfg`."""
+        return {
+            "size": list(self.size),
+            "mode": "RGB",
+            "mean": self._mean.flatten().tolist(),
+            "std": self._std.flatten().tolist(),
+            "interpolation": self._interpolation,
+            "resize_mode": self._mode,
+            "fill_color": self._fill,
+        }
+
     def _resized(self, have: Size) -> Size:
         """What images of a size are resized to, before they are cropped or padded."""
         if self._mode == "squash":

@@ -7,7 +7,18 @@ import pytest
 from videomm.cli.demo import CLIP
 from videomm.types import clock
 
-COMMANDS = ["classify", "summarize", "ask", "embed", "models", "doctor", "cache", "demo"]
+COMMANDS = [
+    "classify",
+    "summarize",
+    "ask",
+    "embed",
+    "export",
+    "push",
+    "models",
+    "doctor",
+    "cache",
+    "demo",
+]
 
 
 def test_help_names_every_command(videomm):

@@ -49,6 +49,14 @@ def test_own_data_come_to_the_figures_of_the_run(trained, clips):
         assert out[key] == metrics[key]
 
 
+def test_without_the_split_clips_that_were_trained_on_count_and_that_is_said(trained, clips):
+    own, folder, _ = trained
+    (folder / "split.csv").unlink()
+    out = evaluate_model(read_labelled(clips), own, folder)
+    assert (out["clips"], out["left_out"]) == (10, 0)
+    assert "does not say which clips it was trained on" in out["warnings"][0]
+
+
 def test_copies_of_trained_clips_are_left_out(trained, clips, tmp_path):
     own, folder, _ = trained
     copied = shutil.copytree(clips, tmp_path / "copies")

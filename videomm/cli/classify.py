@@ -71,7 +71,11 @@ def command(
 
 
 def _has_labels(model: str) -> bool:
-    """Whether a model's folder says that it was trained on labels; what is odd is the loader's."""
+    """Whether a model says that it was trained on labels; what is odd is the loader's to say."""
+    if model.startswith("hf-hub:"):
+        from videomm.hub import hub_config
+
+        return bool((hub_config(model) or {}).get("labels"))
     try:
         return bool(json.loads((Path(model) / "config.json").read_text())["labels"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,8 +16,10 @@ from videomm.cli import (
     doctor,
     embed,
     evaluate,
+    export,
     models,
     pretrain,
+    push,
     summarize,
     train,
 )
@@ -39,6 +41,8 @@ app.command("embed")(embed.command)
 app.command("train")(train.command)
 app.command("pretrain")(pretrain.command)
 app.command("evaluate")(evaluate.command)
+app.command("export")(export.command)
+app.command("push")(push.command)
 app.command("models")(models.command)
 app.command("doctor")(doctor.command)
 app.command("cache")(cache.command)

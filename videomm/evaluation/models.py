@@ -50,7 +50,7 @@ def evaluate_model(
     """
     model = pipeline.model
     labels = _check_labels(data, model)
-    fresh, left_out, skipped = read_fresh(data, pipeline, folder)
+    fresh, left_out, skipped, unknown = read_fresh(data, pipeline, folder)
     inside = gather(fresh, labels)
     prior = _prior(Path(folder), model) if folder is not None else None
     figures = measure(
@@ -74,7 +74,7 @@ def evaluate_model(
         **figures,
         "left_out": left_out,
         "skipped": [asdict(item) for item in skipped],
-        "warnings": list(data.warnings),
+        "warnings": [*data.warnings, *unknown],
     }
 
 
@@ -96,7 +96,7 @@ def evaluate_segmenter(
     """
     model = pipeline.model
     _check_labels(data.videos, model)
-    fresh, left_out, skipped = read_fresh(data.videos, pipeline, folder)
+    fresh, left_out, skipped, unknown = read_fresh(data.videos, pipeline, folder)
     found = label_clips(fresh, data, model.labels)
     if strange := sorted(set(found.names) - set(model.labels)):
         raise InvalidInputError(
@@ -118,7 +118,7 @@ def evaluate_segmenter(
         **figures,
         "left_out": left_out,
         "skipped": [asdict(item) for item in skipped],
-        "warnings": [*data.videos.warnings, *found.notes],
+        "warnings": [*data.videos.warnings, *unknown, *found.notes],
     }
 
 
@@ -138,7 +138,7 @@ def evaluate_summarizer(
     Raises:
         InvalidInputError: no video is left, or people rate none differently in its frames.
     """
-    fresh, left_out, skipped = read_fresh(data.videos, pipeline, folder)
+    fresh, left_out, skipped, unknown = read_fresh(data.videos, pipeline, folder)
     sources = sources_of([clip.example for clip in fresh], [clip.content for clip in fresh])
     rated = [rate_clip(clip, data) for clip in fresh]
     places = [place for place, item in enumerate(rated) if has_order(item.mean)]
@@ -152,14 +152,18 @@ def evaluate_summarizer(
         **measure_ratings(pipeline.model, [rated[place] for place in places], sources[places]),
         "left_out": left_out,
         "skipped": [asdict(item) for item in skipped],
-        "warnings": [*data.videos.warnings, *notes_on_ratings(len(rated) - len(places))],
+        "warnings": [
+            *data.videos.warnings,
+            *unknown,
+            *notes_on_ratings(len(rated) - len(places)),
+        ],
     }
 
 
 def read_fresh(
     data: LabelledData, pipeline: VideoPipeline, folder: str | os.PathLike[str] | None
-) -> tuple[list[Clip], int, list[Skipped]]:
-    """The clips to measure a model on, how many were left out, and which could not be read.
+) -> tuple[list[Clip], int, list[Skipped], list[str]]:
+    """The clips to measure a model on, how many were left out, which could not be read, and notes.
 
     Raises:
         InvalidInputError: none is left.
@@ -177,7 +181,9 @@ def read_fresh(
             f"all {len(clips)} clips were used to train {pipeline.model.name}; its figures on its "
             "own test clips are in its metrics.json, others need other clips"
         )
-    return fresh, len(clips) - len(fresh), skipped
+    unknown = f"{pipeline.model.name} does not say which clips it was trained on; if some are here "
+    notes = [unknown + "they count"] if folder is not None and not known else []
+    return fresh, len(clips) - len(fresh), skipped, notes
 
 
 def _check_labels(data: LabelledData, model: VideoModel) -> tuple[str, ...]:

@@ -45,6 +45,10 @@ class Towers(nn.Module):
         folder: of a kind that `is_known` knows.
         device: where they run.
 
+    Attributes:
+        folder: as given.
+        context_length: tokens of a text.
+
     Raises:
         OSError, ValueError, RuntimeError, SafetensorError: files are missing or do not fit.
     """
@@ -64,7 +68,7 @@ class Towers(nn.Module):
         self.load_state_dict(state, assign=True)
         self.eval().requires_grad_(False)
         self.visual.freeze()
-        self._folder, self._context_length = folder, text["context_length"]
+        self.folder, self.context_length = folder, int(text["context_length"])
 
     def encode_image(self, images: Tensor) -> Tensor:
         """See `LiteTower.forward`."""
@@ -78,7 +82,7 @@ class Towers(nn.Module):
 
     def load_tokenizer(self) -> Tokenize:
         """The folder's tokenizer."""
-        return load_tokenizer(self._folder / "tokenizer.json", self._context_length)
+        return load_tokenizer(self.folder / "tokenizer.json", self.context_length)
 
 
 def is_known(folder: Path) -> bool:

@@ -6,9 +6,13 @@ import html
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Tokenize = Callable[[Sequence[str]], Tensor]
 
@@ -71,17 +75,22 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids int64 (B, L) to embeddings (B, D), not yet of length 1."""
-        ends = (ids == self.eos_id).int().argmax(dim=1)
         # What comes behind the end token cannot reach it.
-        ids = ids[:, : int(ends.max()) + 1]
-        length = ids.shape[1]
+        return self.read(ids[:, : int(self._ends(ids).max()) + 1])
+
+    def read(self, ids: Tensor) -> Tensor:
+        """The same, and nothing is left out: only shapes decide the arithmetic."""
+        count, length = ids.shape
         states = self.token_embedding(ids) + self.positional_embedding[:length]
         mask = torch.ones(length, length, dtype=torch.bool, device=ids.device).triu(1)
         for block in self.transformer["resblocks"]:  # type: ignore[attr-defined]
             states = block(states, mask)
-        read = states[torch.arange(len(ids), device=ids.device), ends]
+        read = states[torch.arange(count, device=ids.device), self._ends(ids)]
         embeddings: Tensor = self.ln_final(read) @ self.text_projection
         return embeddings
+
+    def _ends(self, ids: Tensor) -> Tensor:
+        return (ids == self.eos_id).int().argmax(dim=1)
 
 
 def clean(text: str) -> str:
@@ -93,16 +102,22 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
-def load_tokenizer(path: Path, context_length: int) -> Tokenize:
-    """The tokenizer of a `tokenizer.json`: texts to ids int64 (N, L), cut and padded to L.
-
-    What stands behind the end token has no meaning; open_clip may pad with another id.
-    """
+def read_tokenizer(path: Path, context_length: int) -> Tokenizer:
+    """A `tokenizer.json` that cuts and pads to a length."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.enable_truncation(context_length)
     tokenizer.enable_padding(length=context_length)
+    return tokenizer
+
+
+def load_tokenizer(path: Path, context_length: int) -> Tokenize:
+    """The tokenizer of a `tokenizer.json`: texts to ids int64 (N, L), cut and padded to L.
+
+    What stands behind the end token has no meaning; open_clip may pad with another id.
+    """
+    tokenizer = read_tokenizer(path, context_length)
 
     def tokenize(texts: Sequence[str]) -> Tensor:
         encoded = tokenizer.encode_batch([clean(text) for text in texts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from videomm.render.figures import figure_columns, figure_rows, gain_text
@@ -17,13 +18,16 @@ _HOW = {
 }
 
 
-def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """The card.
+def build_card(
+    name: str, settings: dict[str, Any], metrics: dict[str, Any], notes: Sequence[str]
+) -> str:
+    """The card, which is made to be shared: it names none of the user's files.
 
     Args:
         name: of the model.
         settings: as `settings.json` holds them.
         metrics: as `metrics.json` holds them.
+        notes: what a reader of the figures should know.
     """
     clips, task = metrics["clips_in"], settings.get("task", "clips")
     unit = "clips" if task == "clips" else "videos"
@@ -32,16 +36,22 @@ def build_card(name: str, settings: dict[str, Any], metrics: dict[str, Any]) -> 
     tempered = ""
     if "temperature" in metrics:
         tempered = f" and the temperature ({metrics['temperature']:.2f})"
-    notes = "\n".join(f"- {note}" for note in metrics["warnings"])
-    skipped = "\n".join(f"- {_cell(item['message'])}" for item in metrics["skipped"])
-    if skipped:
-        skipped = f"\n## {unit.capitalize()} that could not be read\n\n{skipped}"
+    limits = [f"- {note}" for note in notes]
+    if skipped := len(metrics["skipped"]):
+        limits.append(f"- {skipped} {unit} could not be read and were left out.")
     return (
-        f"""# {name}
+        f"""---
+library_name: videomm
+pipeline_tag: video-classification
+---
+
+# {name}
 
 {_what(settings, task)}, made with videomm.
 
-    videomm {use} clip.mp4 --model THIS_FOLDER
+    videomm {use} clip.mp4 --model MODEL
+
+where MODEL is this folder, or `hf-hub:OWNER/NAME` if it lies on the Hugging Face hub.
 
 ## What it is
 
@@ -62,8 +72,7 @@ bootstrap over {metrics["sources"]} sources):
 
 {_limit(task)}
 - It was measured on {unit} from the same collection as it was trained on; others can be harder.
-{notes}
-{skipped}
+{chr(10).join(limits)}
 """.rstrip()
         + "\n"
     )

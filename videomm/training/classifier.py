@@ -121,7 +121,8 @@ def train_classifier(
     model.name = folder.resolve().name
     shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
     mistakes = worst_mistakes(model, pipeline, shown)
-    end_run(folder, model, settings, metrics, build_report(model.name, settings, metrics, mistakes))
+    report = build_report(model.name, settings, metrics, mistakes)
+    end_run(folder, model, settings, metrics, report, prepared.notes)
     return metrics
 
 
@@ -155,12 +156,17 @@ def begin_run(
 
 
 def end_run(
-    folder: Path, model: VideoModel, settings: dict[str, Any], metrics: dict[str, Any], report: str
+    folder: Path,
+    model: VideoModel,
+    settings: dict[str, Any],
+    metrics: dict[str, Any],
+    report: str,
+    notes: Sequence[str],
 ) -> None:
-    """Write a run's results; the model comes last."""
+    """Write a run's results, the model last; the notes, which name no file, go into the card."""
     write_text(folder / FILES["labels"], "".join(f"{name}\n" for name in model.labels))
     write_text(folder / FILES["metrics"], to_json(metrics))
-    write_text(folder / FILES["card"], build_card(model.name, settings, metrics))
+    write_text(folder / FILES["card"], build_card(model.name, settings, metrics, notes))
     write_text(folder / FILES["report"], report)
     write_model(model, folder)
     (folder / CHECKPOINT).unlink()

@@ -114,9 +114,8 @@ def train_segmenter(
     model.name = folder.resolve().name
     settings = settings | {"labels": list(labelled.names)}
     worst = worst_videos(model, prepared, labelled, metrics)
-    end_run(
-        folder, model, settings, metrics, build_segment_report(model.name, settings, metrics, worst)
-    )
+    report = build_segment_report(model.name, settings, metrics, worst)
+    end_run(folder, model, settings, metrics, report, prepared.notes)
     return metrics
 
 

@@ -132,7 +132,7 @@ def train_summarizer(
     model.name = folder.resolve().name
     worst = _worst(model, [rated[place] for place in places[metrics["measured_on"]]], metrics)
     report = build_importance_report(model.name, settings, metrics, worst)
-    end_run(folder, model, settings, metrics, report)
+    end_run(folder, model, settings, metrics, report, [*prepared.notes, *notes])
     return metrics
 
 

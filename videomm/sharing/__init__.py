@@ -1,0 +1,1 @@
+"""Models for others: ONNX files, and folders on the Hugging Face hub."""
