@@ -120,3 +120,10 @@ def test_a_folder_is_named_without_its_place(tmp_path):
     assert public_name(str(tmp_path / "mine")) == "mine"
     assert public_name(f"local-dir:{tmp_path}/mine/") == "mine"
     assert public_name("hf-hub:owner/name") == "hf-hub:owner/name"
+
+
+def test_a_model_that_does_more_than_classify_pictures_is_refused(small, tmp_path):
+    model = VideoModel(small, labels=("a", "b"), fusion="late")
+    with pytest.raises(ExportError, match="reads what is said, labels frames or rates them"):
+        export_model(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -72,7 +72,7 @@ def test_a_run_leaves_a_model_with_its_figures(clips, pipeline, tmp_path):
     assert len(rows) == 10
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     card = (out / "README.md").read_text()
-    assert card.startswith("# colours\n")
+    assert "\n# colours\n" in card
     assert "| top-1 | 1.000 [" in card
     assert "broken.mp4" in card
     model = load_model(str(out), "cpu")

@@ -57,7 +57,7 @@ def test_a_run_leaves_a_model_that_rates(table, pipeline, tmp_path):
     card = (out / "README.md").read_text()
     for words in (
         "A model of what people find important in videos",
-        "videomm summarize clip.mp4 --model THIS_FOLDER",
+        "videomm summarize clip.mp4 --model MODEL",
         "| figure | this model | untrained | people's mean |",
         "Kendall's tau, on too few sources for an interval",
     ):
