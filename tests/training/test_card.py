@@ -23,7 +23,7 @@ def test_the_card_says_what_it_is_and_how_good():
         "Gain over zero-shot: +0.250 top-1",
         "| a\\|b | 2 | 2 | 2 |",
         "- no clip in val of: cat",
-        "- 1 clips could not be read and were left out.",
+        "- 1 of the clips could not be read and was left out.",
     ):
         assert text in card
     assert card.startswith("---\nlibrary_name: videomm\n")

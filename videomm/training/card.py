@@ -38,7 +38,8 @@ def build_card(
         tempered = f" and the temperature ({metrics['temperature']:.2f})"
     limits = [f"- {note}" for note in notes]
     if skipped := len(metrics["skipped"]):
-        limits.append(f"- {skipped} {unit} could not be read and were left out.")
+        were = "was" if skipped == 1 else "were"
+        limits.append(f"- {skipped} of the {unit} could not be read and {were} left out.")
     return (
         f"""---
 library_name: videomm
