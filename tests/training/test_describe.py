@@ -18,10 +18,10 @@ from videomm.models.decoder import END, START, DecoderConfig, TextDecoder
 from videomm.models.generation import GenerationConfig
 from videomm.training import describe as module
 from videomm.training.caption_data import CaptionedPictures, build_tokenizer, caption_ids
+from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.describe import (
     DescribeConfig,
     answer_places,
-    caption_loss,
     caption_places,
     choose_generation,
     hide_pictures,
@@ -29,7 +29,6 @@ from videomm.training.describe import (
     main,
     reward,
     train_decoder,
-    validation_loss,
 )
 from videomm.training.image_data import ImageRow
 from videomm.training.questions import PictureQuestion

@@ -24,7 +24,6 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
 
 from videomm.encoder import FrameEncoder, load_encoder
 from videomm.evaluation.captions import score_captions
@@ -37,9 +36,9 @@ from videomm.training.caption_data import (
     build_tokenizer,
     caption_ids,
     captions_of,
-    pack,
     question_ids,
 )
+from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageArchive, load_split
 from videomm.training.progress import (
     keep_freed_memory,
@@ -97,45 +96,6 @@ class DescribeConfig:
     questions: int = 6
     withheld: float = 0.1
     seed: int = 0
-
-
-def caption_loss(
-    decoder: TextDecoder,
-    places: Tensor,
-    captions: Sequence[Sequence[Sequence[int]]],
-    mask: Tensor | None = None,
-    smoothing: float = 0.0,
-) -> Tensor:
-    """Mean negative log-likelihood of a word, all captions of a picture at once.
-
-    Args:
-        decoder: The decoder.
-        places: float (B, P, C) of the pictures.
-        captions: Their captions' ids, with start and end.
-        mask: bool (B, P), which places are seen; None is all.
-        smoothing: See `DescribeConfig`.
-    """
-    ids, segments, targets = pack(captions)
-    # bfloat16 products with float32 sums take a third of the time, where the processor has them.
-    with torch.autocast("cpu", torch.bfloat16):
-        states = decoder.hidden(ids, decoder.remember(places, mask), segments)
-        wanted = targets != PAD
-        logits = decoder.logits(states[wanted])
-    return F.cross_entropy(logits.float(), targets[wanted], label_smoothing=smoothing)
-
-
-@torch.no_grad()
-def validation_loss(decoder: TextDecoder, data: CaptionedPictures, chunk: int = 64) -> float:
-    """Negative log-likelihood of a word of the captions of whole pictures."""
-    decoder.eval()
-    total = count = 0.0
-    for start in range(0, len(data.ids), chunk):
-        part = slice(start, start + chunk)
-        places = torch.from_numpy(data.views[0][part]).float()
-        words = int((pack(data.ids[part])[2] != PAD).sum())
-        total += words * caption_loss(decoder, places, data.ids[part]).item()
-        count += words
-    return total / count
 
 
 def caption_places(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from videomm.models.decoder import END, PAD, START, UNKNOWN, TextDecoder
-from videomm.training.caption_data import pack
+from videomm.training.caption_loss import word_logits
 
 LONGEST_GRAM = 4
 SIGMA = 6.0  # words, of the penalty on another length
@@ -133,11 +133,6 @@ def policy_loss(
     Returns:
         The mean over captions of their log-likelihood times the gain, negated.
     """
-    ids, segments, targets = pack(captions)
-    with torch.autocast("cpu", torch.bfloat16):
-        states = decoder.hidden(ids, decoder.remember(places), segments)
-        wanted = targets != PAD
-        logits = decoder.logits(states[wanted])
-    logs = logits.float().log_softmax(-1).gather(1, targets[wanted][:, None])[:, 0]
-    weights = gains.gather(1, segments.clamp(max=gains.shape[1] - 1))[wanted]
-    return -(weights * logs).sum() / gains.numel()
+    logits, words, texts = word_logits(decoder, places, captions)
+    logs = logits.log_softmax(-1).gather(1, words[:, None])[:, 0]
+    return -(gains.flatten()[texts] * logs).sum() / gains.numel()
