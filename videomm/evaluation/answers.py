@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion
+from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion, commonest
 
 
 def draw_questions(
@@ -55,4 +55,4 @@ def most_frequent(questions: Sequence[PictureQuestion]) -> dict[str, str]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for question in questions:
         counts[question.family][question.answer] += 1
-    return {family: min(c, key=lambda a: (-c[a], a)) for family, c in counts.items()}
+    return {family: commonest(answers) for family, answers in counts.items()}

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from videomm.tasks.classify import runs_of
+
 Labels = npt.NDArray[np.integer[Any]]
 
 
@@ -30,9 +32,7 @@ def find_runs(labels: Labels, background: int | None = None) -> npt.NDArray[np.i
         ValueError: If labels are not a vector of integers with at least one frame.
     """
     _check(labels)
-    starts = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1])
-    ends = np.append(starts[1:], len(labels))
-    runs = np.stack([labels[starts], starts, ends], axis=1).astype(np.int64)
+    runs = np.array([(labels[first], first, last) for first, last in runs_of(labels)], np.int64)
     return runs if background is None else runs[runs[:, 0] != background]
 
 

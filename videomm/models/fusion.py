@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from videomm.config import check_fusion
+from videomm.types import Speech
 
 # Of what is said beside what is seen, until training learns it. At 0.8 both are equally loud: over
 # the bank of concepts `tiny`'s similarities spread by 0.075 for validation pictures of flickr8k and
@@ -42,6 +44,13 @@ class Spoken:
     def to(self, device: torch.device) -> Spoken:
         """The same on a device."""
         return Spoken(self.embeddings.to(device), self.spans.to(device), self.mask.to(device))
+
+
+def spoken_of(speech: Speech) -> Spoken:
+    """What is said in one video, as a batch of one."""
+    embeddings = torch.from_numpy(np.array(speech.embeddings))[None]
+    mask = torch.ones(embeddings.shape[:2], dtype=torch.bool)
+    return Spoken(embeddings, torch.from_numpy(speech.spans)[None], mask)
 
 
 def no_speech(batch: int, dim: int) -> Spoken:

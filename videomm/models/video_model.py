@@ -12,7 +12,7 @@ from videomm.config import check_fusion
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import FrameLabelModel
-from videomm.models.fusion import SpeechFusion, Spoken
+from videomm.models.fusion import SpeechFusion, Spoken, spoken_of
 from videomm.models.heads import ClassificationHead
 from videomm.models.importance import ImportanceModel
 from videomm.models.temporal import Context, TemporalConfig, TemporalTransformer, check_batch
@@ -180,7 +180,4 @@ class VideoModel(nn.Module):
         """What is said in a timeline, as a batch of one; None where nothing is, or is fused."""
         if timeline.speech is None or self.speech is None:
             return None
-        embeddings = torch.from_numpy(np.array(timeline.speech.embeddings))
-        spans = torch.from_numpy(timeline.speech.spans)
-        mask = torch.ones(1, len(embeddings), dtype=torch.bool)
-        return Spoken(embeddings[None], spans[None], mask).to(self.encoder.device)
+        return spoken_of(timeline.speech).to(self.encoder.device)

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from videomm.render.training_report import (
     confusion_section,
@@ -17,6 +14,7 @@ from videomm.render.training_report import (
     reliability_section,
     section,
 )
+from videomm.tasks.classify import runs_of
 from videomm.types import Array, clock
 
 _WIDTH, _LEFT, _BAND, _GAP = 960, 64, 22, 4
@@ -109,9 +107,8 @@ def _video(item: LabelledTimeline, labels: Sequence[str]) -> str:
 def _band(bounds: Array, values: Array, labels: Sequence[str], top: int) -> str:
     """A rectangle for each run of one label, which tells its name and times."""
     scale = (_WIDTH - _LEFT) / max(float(bounds[-1]), 1e-9)
-    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     out = []
-    for first, last in pairwise(edges):
+    for first, last in runs_of(values):
         start, end, label = float(bounds[first]), float(bounds[last]), int(values[first])
         title = f"{labels[label]}, {clock(start)} to {clock(end)}"
         out.append(

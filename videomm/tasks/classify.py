@@ -256,7 +256,7 @@ def _steady(scores: Array) -> Array:
     return path
 
 
-def _runs(values: Array) -> list[tuple[int, int]]:
+def runs_of(values: Array) -> list[tuple[int, int]]:
     """[first, last) of each run of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
     return list(pairwise(edges))
@@ -271,7 +271,7 @@ def _path_segments(
     bounds: Array, scores: Array, path: Array, names: Sequence[str]
 ) -> tuple[Segment, ...]:
     out = []
-    for first, last in _runs(path):
+    for first, last in runs_of(path):
         label = int(path[first])
         if label >= 0:
             score = float(scores[first:last, label].mean())
@@ -287,7 +287,7 @@ def _label_segments(
         # Odds of 1 at the threshold, so that present and absent are equally good there.
         odds = scores[:, label] * (1 - threshold), (1 - scores[:, label]) * threshold
         present = _steady(np.stack(odds[::-1], axis=1) / np.maximum(sum(odds), 1e-12)[:, None]) == 1
-        for first, last in _runs(present):
+        for first, last in runs_of(present):
             if present[first]:
                 score = float(scores[first:last, label].mean())
                 out.append(Segment(float(bounds[first]), float(bounds[last]), score, name))

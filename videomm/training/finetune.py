@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from videomm.config import TrainConfig
-from videomm.models.fusion import Spoken, join_spoken, no_speech
+from videomm.models.fusion import Spoken, join_spoken, no_speech, spoken_of
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 from videomm.progress import progress_bar
@@ -86,11 +86,7 @@ def gather(clips: Sequence[Clip], labels: Sequence[str]) -> ClipSet:
 
 def _spoken(clip: Clip) -> Spoken:
     speech, dim = clip.timeline.speech, clip.timeline.embeddings.shape[1]
-    if speech is None:
-        return no_speech(1, dim)
-    spans = torch.from_numpy(speech.spans)[None]
-    embeddings = torch.from_numpy(np.array(speech.embeddings))[None]
-    return Spoken(embeddings, spans, torch.ones(embeddings.shape[:2], dtype=torch.bool))
+    return no_speech(1, dim) if speech is None else spoken_of(speech)
 
 
 def start_model(

@@ -202,30 +202,32 @@ def questions_of(picture: int, said: Said, asked: frozenset[str]) -> list[Pictur
         of_kind[kinds[noun]] |= set(verbs)
     for noun, verbs in said.doing.items():
         if noun in asked:
-            ask("doing", f"what is the {noun} doing", _most(verbs), noun, of_kind[kinds[noun]])
+            ask("doing", f"what is the {noun} doing", commonest(verbs), noun, of_kind[kinds[noun]])
     for (noun, verb), things in said.objects.items():
-        if noun in asked and _most(things) in asked:
-            ask("what", f"what is the {noun} {verb}", indefinite(_most(things)), noun, things)
+        if noun in asked and commonest(things) in asked:
+            ask("what", f"what is the {noun} {verb}", indefinite(commonest(things)), noun, things)
     for verb in sorted(set().union(*of_kind.values())):
-        subject = _most(Counter({n: verbs[verb] for n, verbs in said.doing.items() if verbs[verb]}))
-        number = _most(said.numbers.get(subject) or Counter(["one"]))
+        subject = commonest(
+            Counter({n: verbs[verb] for n, verbs in said.doing.items() if verbs[verb]})
+        )
+        number = commonest(said.numbers.get(subject) or Counter(["one"]))
         who = indefinite(subject) if number == "one" else f"{number} {plural(subject)}"
         right = [n for n in said.nouns if kinds.get(n) == kinds[subject]]
         ask("who", f"who is {verb}", who, subject, right)
     all_places = {place.split()[-1] for places in said.places.values() for place in places}
     for noun, places in said.places.items():
         if noun in asked:
-            ask("where", f"where is the {noun}", _most(places), noun, all_places)
+            ask("where", f"where is the {noun}", commonest(places), noun, all_places)
     for noun, colours in said.colours.items():
         if noun in asked:
-            ask("colour", f"what colour is the {noun}", _most(colours), noun, colours)
+            ask("colour", f"what colour is the {noun}", commonest(colours), noun, colours)
     for noun, numbers in said.numbers.items():
         if noun in asked:
-            ask("number", f"how many {plural(noun)} are there", _most(numbers), noun, numbers)
+            ask("number", f"how many {plural(noun)} are there", commonest(numbers), noun, numbers)
     return found
 
 
-def _most(counts: Counter[str]) -> str:
+def commonest(counts: Counter[str]) -> str:
     """The commonest; of equally common ones the first in order."""
     return min(counts, key=lambda item: (-counts[item], item))
 
