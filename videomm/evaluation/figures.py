@@ -152,6 +152,11 @@ def _gain(scores: Array, zero_shot: Array, truth: Truth) -> dict[str, Any]:
     }
 
 
+def mean(values: Array) -> float:
+    """The metric of rows that have a figure each."""
+    return float(values.mean())
+
+
 def interval_over(
     sources: Array, metric: Callable[..., float], *arrays: Array
 ) -> dict[str, float | None]:

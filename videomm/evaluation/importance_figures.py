@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from videomm.evaluation.figures import interval_over
+from videomm.evaluation.figures import interval_over, mean
 from videomm.evaluation.summaries import kendall_tau, spearman_rho
 from videomm.types import Array
 
@@ -47,20 +47,16 @@ def measure_importance(
     first = next(iter(_METRICS))
     gain = columns["figures"][first] - columns["untrained"][first]
     figures = {
-        name: {key: interval_over(sources, _mean, values) for key, values in found.items()}
+        name: {key: interval_over(sources, mean, values) for key, values in found.items()}
         for name, found in columns.items()
     }
     return {
         "clips": len(people),
         "sources": len(np.unique(sources)),
         **figures,
-        "gain": {"metric": first, "over": "untrained", **interval_over(sources, _mean, gain)},
+        "gain": {"metric": first, "over": "untrained", **interval_over(sources, mean, gain)},
         "videos": rows["figures"],
     }
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean())
 
 
 def _correlate(values: Array, people: Array) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from videomm.evaluation.calibration import expected_calibration_error
 from videomm.evaluation.classification import confusion_matrix, per_class
-from videomm.evaluation.figures import interval_over, reliability_bars
+from videomm.evaluation.figures import interval_over, mean, reliability_bars
 from videomm.evaluation.segmentation import score_segmentation
 from videomm.types import Array
 
@@ -81,7 +81,7 @@ def measure_segments(
             name: figure | {"low": None, "high": None}
             for name, figure in _majority(prior, truth).items()
         },
-        "gain": {"metric": "accuracy", **interval_over(truth.sources, _mean, gain)},
+        "gain": {"metric": "accuracy", **interval_over(truth.sources, mean, gain)},
         "per_class": [asdict(row) for row in per_class(said, right, truth.names)],
         "confusion": confusion_matrix(said, right, len(truth.names)).tolist(),
         "reliability": reliability_bars(*_certainty(answers, truth)),
@@ -91,10 +91,6 @@ def measure_segments(
 
 def _column(rows: Sequence[dict[str, float]], name: str) -> Array:
     return np.array([row[name] for row in rows])
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean())
 
 
 def _rows(answers: FrameAnswers, truth: SegmentTruth) -> list[dict[str, float]]:
@@ -111,7 +107,7 @@ def _rows(answers: FrameAnswers, truth: SegmentTruth) -> list[dict[str, float]]:
 def _figures(
     answers: FrameAnswers, rows: Sequence[dict[str, float]], truth: SegmentTruth
 ) -> dict[str, dict[str, float | None]]:
-    found = {name: interval_over(truth.sources, _mean, _column(rows, name)) for name in rows[0]}
+    found = {name: interval_over(truth.sources, mean, _column(rows, name)) for name in rows[0]}
     sources = np.repeat(truth.sources, [len(labels) for labels in truth.labels])
     error = interval_over(sources, expected_calibration_error, *_certainty(answers, truth))
     return found | {"calibration_error": error}

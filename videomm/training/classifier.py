@@ -225,7 +225,7 @@ def _fit_and_measure(
         for split, rows in places.items()
         if rows
     }
-    measured = "test" if "test" in sets else "val"
+    measured = measured_split(places)
     zero_shot = score(model, sets[measured], model.labels, model.multi_label)
     history = fit(model, sets["train"], sets["val"], config, checkpoint, progress=progress)
     temperature = calibrate(model, sets["val"])
@@ -242,15 +242,35 @@ def _fit_and_measure(
         zero_shot=zero_shot,
     )
     return {
-        "measured_on": measured,
+        **run_facts(prepared, places, history),
         **figures,
         "counts": {split: _counts(prepared, places[split], model.labels) for split in SPLITS},
+        "temperature": temperature,
+        "warnings": prepared.notes,
+    }
+
+
+def measured_split(places: dict[str, list[int]]) -> str:
+    """The split that figures are of: `val` where no clip is in `test`."""
+    return "test" if places["test"] else "val"
+
+
+def run_facts(
+    prepared: Prepared, places: dict[str, list[int]], history: list[dict[str, float]]
+) -> dict[str, Any]:
+    """What `metrics.json` holds of every run beside its figures.
+
+    Args:
+        prepared: the clips.
+        places: of those that were used, by split.
+        history: of the training.
+    """
+    return {
+        "measured_on": measured_split(places),
         "clips_in": {split: len(places[split]) for split in SPLITS},
         "epoch": best_epoch(history),
-        "temperature": temperature,
         "history": history,
         "skipped": [asdict(item) for item in prepared.skipped],
-        "warnings": prepared.notes,
     }
 
 

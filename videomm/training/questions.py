@@ -207,9 +207,8 @@ def questions_of(picture: int, said: Said, asked: frozenset[str]) -> list[Pictur
         if noun in asked and commonest(things) in asked:
             ask("what", f"what is the {noun} {verb}", indefinite(commonest(things)), noun, things)
     for verb in sorted(set().union(*of_kind.values())):
-        subject = commonest(
-            Counter({n: verbs[verb] for n, verbs in said.doing.items() if verbs[verb]})
-        )
+        doers = Counter({n: verbs[verb] for n, verbs in said.doing.items() if verbs[verb]})
+        subject = commonest(doers)
         number = commonest(said.numbers.get(subject) or Counter(["one"]))
         who = indefinite(subject) if number == "one" else f"{number} {plural(subject)}"
         right = [n for n in said.nouns if kinds.get(n) == kinds[subject]]
@@ -249,8 +248,8 @@ def make_questions(captions: Sequence[Sequence[str]], seed: int) -> list[Picture
     for picture, one in enumerate(said):
         for noun in one.nouns:
             pictures_with[noun].append(picture)
-    commonest = sorted(pictures_with, key=lambda noun: (-len(pictures_with[noun]), noun))
-    asked = frozenset(commonest[:_COMMONEST])
+    ranked = sorted(pictures_with, key=lambda noun: (-len(pictures_with[noun]), noun))
+    asked = frozenset(ranked[:_COMMONEST])
     questions = [q for picture, one in enumerate(said) for q in questions_of(picture, one, asked)]
     rng = np.random.default_rng(seed)
     questions = _fewer_ones(questions, rng)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from videomm.training.classifier import (
     begin_run,
     end_run,
     keep_sides,
+    measured_split,
     prepare,
+    run_facts,
     settings_of,
 )
 from videomm.training.clips import Clip
 from videomm.training.early_stopping import fit_stopping, plan_epochs
-from videomm.training.finetune import best_epoch, likeliest_temperature
+from videomm.training.finetune import likeliest_temperature
 from videomm.training.frame_labels import (
     FrameLabelTrainer,
     FrameLabelTraining,
@@ -199,8 +201,7 @@ def _fit_and_measure(
         frame_labels=frames,
     )
     counts = np.bincount(np.concatenate([v.labels for v in train]), minlength=len(labelled.names))
-    measured = "test" if places["test"] else "val"
-    rows = places[measured]
+    rows = places[measured_split(places)]
     figures = measure_model(
         model,
         [prepared.clips[place].timeline for place in rows],
@@ -209,15 +210,11 @@ def _fit_and_measure(
         counts / counts.sum(),
     )
     return model, {
-        "measured_on": measured,
+        **run_facts(prepared, places, history),
         **figures,
         "prior": (counts / counts.sum()).tolist(),
         "counts": {split: _counts(labelled, places[split]) for split in SPLITS},
-        "clips_in": {split: len(places[split]) for split in SPLITS},
-        "epoch": best_epoch(history),
         "temperature": temperature,
-        "history": history,
-        "skipped": [asdict(item) for item in prepared.skipped],
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,13 @@ from videomm.training.classifier import (
     begin_run,
     end_run,
     keep_sides,
+    measured_split,
     prepare,
+    run_facts,
     settings_of,
 )
 from videomm.training.clips import Clip
 from videomm.training.early_stopping import fit_stopping, plan_epochs
-from videomm.training.finetune import best_epoch
 from videomm.training.importance import (
     ImportanceTrainer,
     RatedFrames,
@@ -166,18 +167,13 @@ def _fit_and_measure(
     )
     base = TemporalConfig(dim=encoder.dim, num_layers=0)
     model = VideoModel(encoder, base, importance=importance)
-    measured = "test" if places["test"] else "val"
-    rows = places[measured]
+    rows = places[measured_split(places)]
     return model, {
-        "measured_on": measured,
+        **run_facts(prepared, places, history),
         **measure_ratings(model, [rated[p] for p in rows], prepared.sources[rows]),
         "labels": [],
         "multi_label": False,
         "counts": {split: {} for split in SPLITS},
-        "clips_in": {split: len(places[split]) for split in SPLITS},
-        "epoch": best_epoch(history),
-        "history": history,
-        "skipped": [asdict(item) for item in prepared.skipped],
     }
 
 
