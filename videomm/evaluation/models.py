@@ -6,7 +6,8 @@ import csv
 import json
 import os
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,14 @@ def evaluate_model(
     """
     model = pipeline.model
     labels = _check_labels(data, model)
-    fresh, left_out, skipped, unknown = read_fresh(data, pipeline, folder)
-    inside = gather(fresh, labels)
+    fresh = read_fresh(data, pipeline, folder)
+    inside = gather(fresh.clips, labels)
     prior = _prior(Path(folder), model) if folder is not None else None
     figures = measure(
         score(model, inside, labels, data.multi_label),
         Truth(
             np.asarray(inside.targets.numpy() > 0),
-            sources_of([c.example for c in fresh], [c.content for c in fresh]),
+            fresh.sources,
             labels,
             data.multi_label,
         ),
@@ -68,14 +69,7 @@ def evaluate_model(
         if model.labels
         else None,
     )
-    return {
-        "model": model.name,
-        "data": data.path,
-        **figures,
-        "left_out": left_out,
-        "skipped": [asdict(item) for item in skipped],
-        "warnings": [*data.warnings, *unknown],
-    }
+    return fresh.report(model, data, figures)
 
 
 def evaluate_segmenter(
@@ -96,30 +90,22 @@ def evaluate_segmenter(
     """
     model = pipeline.model
     _check_labels(data.videos, model)
-    fresh, left_out, skipped, unknown = read_fresh(data.videos, pipeline, folder)
-    found = label_clips(fresh, data, model.labels)
+    fresh = read_fresh(data.videos, pipeline, folder)
+    found = label_clips(fresh.clips, data, model.labels)
     if strange := sorted(set(found.names) - set(model.labels)):
         raise InvalidInputError(
             f"time of {data.videos.path!r} is in no segment, and {model.name} was not trained on "
             f"{strange[0]!r}; cover all of the time, or train a model with such data"
         )
-    sources = sources_of([clip.example for clip in fresh], [clip.content for clip in fresh])
     learned = json.loads((Path(folder) / FILES["metrics"]).read_text())
     figures = measure_model(
         model,
-        [clip.timeline for clip in fresh],
+        [clip.timeline for clip in fresh.clips],
         found.truths,
-        sources,
+        fresh.sources,
         np.array(learned["prior"]),
     )
-    return {
-        "model": model.name,
-        "data": data.videos.path,
-        **figures,
-        "left_out": left_out,
-        "skipped": [asdict(item) for item in skipped],
-        "warnings": [*data.videos.warnings, *unknown, *found.notes],
-    }
+    return fresh.report(model, data.videos, figures, found.notes)
 
 
 def evaluate_summarizer(
@@ -138,32 +124,63 @@ def evaluate_summarizer(
     Raises:
         InvalidInputError: no video is left, or people rate none differently in its frames.
     """
-    fresh, left_out, skipped, unknown = read_fresh(data.videos, pipeline, folder)
-    sources = sources_of([clip.example for clip in fresh], [clip.content for clip in fresh])
-    rated = [rate_clip(clip, data) for clip in fresh]
+    fresh = read_fresh(data.videos, pipeline, folder)
+    rated = [rate_clip(clip, data) for clip in fresh.clips]
     places = [place for place, item in enumerate(rated) if has_order(item.mean)]
     if not places:
         raise InvalidInputError(
             f"no video of {data.videos.path!r} has frames that people rate differently"
         )
-    return {
-        "model": pipeline.model.name,
-        "data": data.videos.path,
-        **measure_ratings(pipeline.model, [rated[place] for place in places], sources[places]),
-        "left_out": left_out,
-        "skipped": [asdict(item) for item in skipped],
-        "warnings": [
-            *data.videos.warnings,
-            *unknown,
-            *notes_on_ratings(len(rated) - len(places)),
-        ],
-    }
+    figures = measure_ratings(
+        pipeline.model, [rated[place] for place in places], fresh.sources[places]
+    )
+    notes = notes_on_ratings(len(rated) - len(places))
+    return fresh.report(pipeline.model, data.videos, figures, notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """Clips that a model may be measured on.
+
+    Attributes:
+        clips: N that it does not know.
+        left_out: how many it was trained on.
+        skipped: those that could not be read.
+        notes: what a reader of the figures should know.
+    """
+
+    clips: list[Clip]
+    left_out: int
+    skipped: list[Skipped]
+    notes: list[str]
+
+    @property
+    def sources(self) -> Array:
+        """What each clip comes from, int (N,)."""
+        return sources_of([c.example for c in self.clips], [c.content for c in self.clips])
+
+    def report(
+        self,
+        model: VideoModel,
+        data: LabelledData,
+        figures: dict[str, Any],
+        notes: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Figures with what they are of."""
+        return {
+            "model": model.name,
+            "data": data.path,
+            **figures,
+            "left_out": self.left_out,
+            "skipped": [asdict(item) for item in self.skipped],
+            "warnings": [*data.warnings, *self.notes, *notes],
+        }
 
 
 def read_fresh(
     data: LabelledData, pipeline: VideoPipeline, folder: str | os.PathLike[str] | None
-) -> tuple[list[Clip], int, list[Skipped], list[str]]:
-    """The clips to measure a model on, how many were left out, which could not be read, and notes.
+) -> Fresh:
+    """The clips of the split `test`, or all where there are no splits, that a model does not know.
 
     Raises:
         InvalidInputError: none is left.
@@ -183,7 +200,7 @@ def read_fresh(
         )
     unknown = f"{pipeline.model.name} does not say which clips it was trained on; if some are here "
     notes = [unknown + "they count"] if folder is not None and not known else []
-    return fresh, len(clips) - len(fresh), skipped, notes
+    return Fresh(fresh, len(clips) - len(fresh), skipped, notes)
 
 
 def _check_labels(data: LabelledData, model: VideoModel) -> tuple[str, ...]:
