@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from videomm.render.training_report import fill_report, section
-from videomm.types import Array, clock
+from videomm.render.training_report import WIDTH, fill_report, section, video_plot
+from videomm.types import Array
 
-_WIDTH, _HEIGHT, _MARGIN = 960, 120, 4
+_HEIGHT, _MARGIN = 120, 4
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -69,18 +68,14 @@ def _video(item: RatedTimeline) -> str:
         f'<polyline class="{name}" points="{_points(item.times, values)}"/>'
         for name, values in (("importance", item.said), ("similarity", item.people))
     )
-    return (
-        f'<figure><div class="plot"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escape(words)}">{lines}</svg></div><figcaption>'
-        f'<span class="name">tau {item.tau:.2f}</span> {escape(item.clip)}, '
-        f"{clock(float(item.times[-1]))}</figcaption></figure>"
-    )
+    title = f"tau {item.tau:.2f}"
+    return video_plot(title, item.clip, float(item.times[-1]), words, lines, _HEIGHT)
 
 
 def _points(times: Array, values: Array) -> str:
     said = ~np.isnan(values)
     times, values = times[said], values[said]
     span = max(float(values.max() - values.min()), 1e-9)
-    xs = times / max(float(times[-1]), 1e-9) * _WIDTH
+    xs = times / max(float(times[-1]), 1e-9) * WIDTH
     ys = _MARGIN + (1 - (values - values.min()) / span) * (_HEIGHT - 2 * _MARGIN)
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))

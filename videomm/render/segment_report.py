@@ -8,16 +8,18 @@ from html import escape
 from typing import Any
 
 from videomm.render.training_report import (
+    WIDTH,
     confusion_section,
     fill_report,
     labels_section,
     reliability_section,
     section,
+    video_plot,
 )
 from videomm.tasks.classify import runs_of
 from videomm.types import Array, clock
 
-_WIDTH, _LEFT, _BAND, _GAP = 960, 64, 22, 4
+_LEFT, _BAND, _GAP = 64, 22, 4
 # Degrees from hue to hue: neighbours differ much, and none comes again soon.
 _HUE_STEP = 137.508
 
@@ -96,17 +98,13 @@ def _video(item: LabelledTimeline, labels: Sequence[str]) -> str:
         f'<text x="0" y="{top + 16}">{title}</text>' + _band(item.bounds, values, labels, top)
         for title, values, top in (("right", item.right, 0), ("said", item.said, _BAND + _GAP))
     )
-    return (
-        f'<figure><div class="plot"><svg viewBox="0 0 {_WIDTH} {height}" role="img" '
-        f'aria-label="{escape(words)}">{bands}</svg></div><figcaption>'
-        f'<span class="name">{item.accuracy:.0%} right</span> {escape(item.clip)}, '
-        f"{clock(float(item.bounds[-1]))}</figcaption></figure>"
-    )
+    title = f"{item.accuracy:.0%} right"
+    return video_plot(title, item.clip, float(item.bounds[-1]), words, bands, height)
 
 
 def _band(bounds: Array, values: Array, labels: Sequence[str], top: int) -> str:
     """A rectangle for each run of one label, which tells its name and times."""
-    scale = (_WIDTH - _LEFT) / max(float(bounds[-1]), 1e-9)
+    scale = (WIDTH - _LEFT) / max(float(bounds[-1]), 1e-9)
     out = []
     for first, last in runs_of(values):
         start, end, label = float(bounds[first]), float(bounds[last]), int(values[first])

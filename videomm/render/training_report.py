@@ -16,6 +16,7 @@ from videomm.render.training_plots import curves_svg, reliability_svg
 from videomm.types import clock
 
 _ASSETS = Path(__file__).parent
+WIDTH = 960  # of a picture of a video, in units of its SVG
 _CONFUSIONS = 40  # labels; a larger matrix is given as its most common confusions
 _MOST_PAIRS = 30
 
@@ -228,6 +229,24 @@ def _mistake(item: Mistake) -> str:
     return (
         f"<li><figure>{image}<figcaption><span class='name'>{escape(words)}</span><br>"
         f"{escape(item.clip)} at <time>{clock(item.time)}</time></figcaption></figure></li>"
+    )
+
+
+def video_plot(title: str, clip: str, seconds: float, words: str, inside: str, height: int) -> str:
+    """A picture of one video over its time.
+
+    Args:
+        title: what is to be seen, in a word or two.
+        clip: the file.
+        seconds: its duration.
+        words: the same for people who cannot see it.
+        inside: SVG, `WIDTH` wide.
+        height: of the picture.
+    """
+    return (
+        f'<figure><div class="plot"><svg viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'aria-label="{escape(words)}">{inside}</svg></div><figcaption>'
+        f'<span class="name">{title}</span> {escape(clip)}, {clock(seconds)}</figcaption></figure>'
     )
 
 
