@@ -10,6 +10,7 @@ from videomm.training.losses import (
     contrastive_loss,
     cosine_loss,
     distillation_loss,
+    naming_loss,
     relational_loss,
     soft_target_loss,
 )
@@ -48,6 +49,25 @@ def test_contrastive_loss_with_shared_positives(seed: int) -> None:
         torch.tensor(image), torch.tensor(text), torch.tensor(right), torch.tensor(9.0)
     )
     assert loss.item() == pytest.approx(naive_contrastive(image, text, right, 9.0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_naming_loss_passes_over_what_is_also_right(seed: int) -> None:
+    image, text = unit(6, 8, seed), unit(6, 8, seed + 100)
+    right = np.random.default_rng(seed).random((6, 6)) < 0.3
+    right[np.arange(6), np.arange(6)] = True
+    wanted = 0.0
+    for i in range(6):
+        others = [j for j in range(6) if not right[i, j]]
+        scores = 9.0 * text[[i, *others]] @ image[i]
+        wanted -= np.log(softmax(scores)[0])
+    loss = naming_loss(torch.tensor(image), torch.tensor(text), torch.tensor(right), 9.0)
+    assert loss.item() == pytest.approx(wanted)
+
+
+def test_naming_loss_of_no_image_is_zero() -> None:
+    none = torch.zeros(0, 8)
+    assert naming_loss(none, none, torch.zeros(0, 0, dtype=torch.bool), 9.0) == 0
 
 
 def test_soft_target_loss_is_the_kl_divergence() -> None:

@@ -33,6 +33,26 @@ def contrastive_loss(
     return (to_text + to_image) / 2
 
 
+def naming_loss(image: Tensor, text: Tensor, right: Tensor, scale: Tensor | float) -> Tensor:
+    """Cross-entropy of each image over the texts of all that are not right for it, and its own.
+
+    Texts of other images that are right as well, such as "a dog" for "a dog running", are neither
+    called for nor called wrong.
+
+    Args:
+        image: Embeddings (S, D), L2-normalised.
+        text: Embeddings (S, D), L2-normalised; text i was drawn for image i.
+        right: Bool (S, S): which texts are right for which images.
+        scale: Inverse temperature.
+
+    Returns:
+        The sum over the images.
+    """
+    own = torch.eye(len(image), dtype=torch.bool)
+    logits = (scale * image @ text.T).masked_fill(right & ~own, -torch.inf)
+    return F.cross_entropy(logits, torch.arange(len(image)), reduction="sum")
+
+
 def soft_target_loss(
     image: Tensor, class_text: Tensor, target: Tensor, scale: Tensor | float
 ) -> Tensor:

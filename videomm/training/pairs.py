@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageRow
+from videomm.training.short_texts import short_texts
 from videomm.training.text_data import (
     MORE_TEMPLATES,
     PROMPTS,
@@ -111,6 +112,42 @@ def class_embeddings(data: Path, table: TextTable, embeddings: Tensor) -> Tensor
     """One embedding for each of ImageNet's classes: the mean over its names, (1000, D)."""
     means = [embeddings[rows].float().mean(0) for rows in class_rows(data, table)]
     return F.normalize(torch.stack(means), dim=-1)
+
+
+@dataclass(frozen=True)
+class ShortTexts:
+    """Short texts of captioned images.
+
+    Attributes:
+        rows: For each image, rows of the text table; none where it has no captions.
+    """
+
+    rows: list[list[int]]
+
+    def sample(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw a text for each image of a batch that has some.
+
+        Args:
+            images: Image numbers (B,).
+            generator: Source of randomness.
+
+        Returns:
+            Places of the images in the batch (S,), their text rows (S,), and which of the texts
+            are right for which image, bool (S, S).
+        """
+        picks = torch.rand(len(images), generator=generator).tolist()
+        own = [(place, self.rows[image]) for place, image in enumerate(images.tolist())]
+        own = [(place, rows) for place, rows in own if rows]
+        texts = [rows[int(picks[place] * len(rows))] for place, rows in own]
+        right = [[text in rows for text in texts] for rows in (set(rows) for _, rows in own)]
+        places = torch.tensor([place for place, _ in own], dtype=torch.int64)
+        square = torch.tensor(right, dtype=torch.bool).view(len(own), len(own))
+        return places, torch.tensor(texts, dtype=torch.int64), square
+
+
+def build_short_texts(rows: Sequence[ImageRow], table: TextTable) -> ShortTexts:
+    """Look up the short texts of every image."""
+    return ShortTexts([table.rows(short_texts(row.captions)) for row in rows])
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from videomm.progress import progress_bar
 from videomm.training.distill import embed_ids
-from videomm.training.losses import contrastive_loss, distillation_loss, soft_target_loss
-from videomm.training.pairs import LabelSet, Pairs, ValidationSet, measure
+from videomm.training.losses import (
+    contrastive_loss,
+    distillation_loss,
+    naming_loss,
+    soft_target_loss,
+)
+from videomm.training.pairs import LabelSet, Pairs, ShortTexts, ValidationSet, measure
 from videomm.training.progress import load_saved, report, save_atomic, seed_everything
 from videomm.training.ranks import gather, rank, share, sum_gradients
 from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
@@ -54,6 +59,7 @@ class PretrainConfig:
     feature_dropout: float = 0.2  # of pooled features
     soft_weight: float = 0.75
     label_weight: float = 1.0
+    short_weight: float = 0.5
     ema_decay: float = 0.99
     measure_every: int = 100
     seed: int = 0
@@ -89,6 +95,7 @@ class PretrainData:
         open_rows: Which further texts, with a picture or without, it is held to.
         soft: What the pictures are for another network.
         label_sets: Labels of the training pictures, to be told apart within their set.
+        short: Short texts of the training pictures, to be told apart within a batch.
     """
 
     crops: Dataset[Tensor]
@@ -100,6 +107,7 @@ class PretrainData:
     open_rows: Tensor | None = None
     soft: SoftTargets | None = None
     label_sets: Sequence[LabelSet] = ()
+    short: ShortTexts | None = None
 
 
 def drop_features(pooled: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -202,6 +210,9 @@ def batch_loss(
     image = tower.head(drop_features(pooled, config.feature_dropout, generator))
     texts, positives = data.pairs.sample(rows, config.texts_per_image, generator)
     parts = [texts, *(one_prompt(labels, generator) for labels in data.label_sets)]
+    if data.short is not None:
+        places, short, right = data.short.sample(rows, generator)
+        parts.append(short)
     drawn = parts
     if data.open_rows is not None:
         extra = torch.randint(len(data.open_rows), (config.open_texts,), generator=generator)
@@ -215,7 +226,10 @@ def batch_loss(
         soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
         soft = soft_target_loss(image, tower.map_text(data.soft.classes), target, soft_scale)
         loss = loss + config.soft_weight * soft
-    for labels, names in zip(data.label_sets, embedded[1 : len(parts)], strict=True):
+    if data.short is not None:
+        naming = naming_loss(image[places], embedded[len(parts) - 1], right, tower.scale)
+        loss = loss + config.short_weight * naming / len(rows)
+    for labels, names in zip(data.label_sets, embedded[1:], strict=False):
         classes = labels.classes[rows]
         known = classes >= 0
         logits = tower.scale * image[known] @ names.T

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageRow, load_rows, load_split
+from videomm.training.short_texts import short_texts
 
 # Averaged over when a label is embedded; the first is the plainest.
 PROMPTS = (
@@ -198,7 +199,8 @@ def open_vocabulary_texts(
 
 def known_texts(data: Path) -> list[str]:
     """Texts that people wrote about the training data, and labels in templates."""
-    texts = [c for row in load_split(data, "train", CAPTION_SETS) for c in row.captions]
+    captioned = load_split(data, "train", CAPTION_SETS)
+    texts = [c for row in captioned for c in (*row.captions, *short_texts(row.captions))]
     rooms = load_split(data, "train", ("daquar",))
     texts += load_msvd(data)[0]
     texts += [question for row in rooms for question in row.questions]

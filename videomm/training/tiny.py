@@ -33,6 +33,7 @@ from videomm.training.pairs import (
     TextTable,
     build_label_sets,
     build_pairs,
+    build_short_texts,
     build_validation,
     class_embeddings,
     class_rows,
@@ -169,11 +170,13 @@ class TinyRun:
         """The pictures, another network's view of them, and the states of all their texts."""
         table = TextTable(self.corpus.all_texts)
         pairs, label_sets = build_pairs(self.train, table), build_label_sets(self.train, table)
+        short = build_short_texts(self.train, table)
         validation = build_validation(self.val, table)
         number = len(self.corpus.train)
         open_rows = torch.randperm(number, generator=torch.Generator().manual_seed(SEED))
         open_rows = open_rows[:OPEN_TEXTS]
-        used = [torch.tensor(rows) for rows in pairs.text_rows + class_rows(self.data, table)]
+        of_pictures = pairs.text_rows + [rows for rows in short.rows if rows]
+        used = [torch.tensor(rows) for rows in of_pictures + class_rows(self.data, table)]
         used += [labels.rows.flatten() for labels in label_sets]
         used += [prompts.flatten() for _, _, prompts in validation.labels.values()]
         used += [validation.caption_rows, open_rows]
@@ -193,6 +196,7 @@ class TinyRun:
                 class_embeddings(self.data, table, states),
             ),
             label_sets=label_sets,
+            short=short,
         )
 
     def train_images(self, text_tower: TextTransformer) -> ImageTower:
