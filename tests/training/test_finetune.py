@@ -9,8 +9,8 @@ from videomm.models.video_model import VideoModel
 from videomm.tasks.classify import classify_timeline
 from videomm.training import finetune
 from videomm.training.clips import Clip
+from videomm.training.early_stopping import best_epoch
 from videomm.training.finetune import (
-    best_epoch,
     calibrate,
     fit,
     gather,

@@ -25,7 +25,7 @@ from videomm.errors import InvalidInputError
 from videomm.hub import load_model, write_model
 from videomm.models.video_model import VideoModel
 from videomm.tasks.classify import classify_timeline
-from videomm.training import finetune
+from videomm.training import early_stopping, finetune
 from videomm.training.finetune import gather, score
 from videomm.training.progress import load_saved
 from videomm.types import Speech, Subtitle
@@ -113,7 +113,7 @@ def test_stopped_and_resumed_ends_with_the_same_bits(fusion, tmp_path, monkeypat
     train, val = [*agreeing(18, 0), *silent(agreeing(6, 3))], agreeing(18, 1)
     config = TrainConfig(fusion=fusion, epochs=4, lr=5.0)
     whole, history = run(config, tmp_path / "a.pt", train, val)
-    real, left = finetune.save_atomic, 2
+    real, left = early_stopping.save_atomic, 2
 
     def stopping(state, path):
         nonlocal left
@@ -122,15 +122,15 @@ def test_stopped_and_resumed_ends_with_the_same_bits(fusion, tmp_path, monkeypat
         if not left:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetune, "save_atomic", stopping)
+    monkeypatch.setattr(early_stopping, "save_atomic", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "b.pt", train, val)
-    monkeypatch.setattr(finetune, "save_atomic", real)
+    monkeypatch.setattr(early_stopping, "save_atomic", real)
     resumed, again = run(config, tmp_path / "b.pt", train, val)
     assert bits(whole) == bits(resumed)
     assert history == again
     start = finetune.start_model(VideoModel(ENCODER), LABELS, False, config).state_dict()
-    last = load_saved(tmp_path / "a.pt")["model"]
+    last = load_saved(tmp_path / "a.pt")["training"]["model"]
     moved = {key: not torch.equal(start[key], last[key]) for key in last if "speech" in key}
     assert moved
     assert all(moved.values()), moved

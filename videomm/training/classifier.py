@@ -28,7 +28,8 @@ from videomm.render.folder import check_replaceable
 from videomm.render.training_report import build_report
 from videomm.training.card import build_card
 from videomm.training.clips import Clip, Skipped, read_clips
-from videomm.training.finetune import best_epoch, calibrate, fit, gather, score, start_model
+from videomm.training.early_stopping import best_epoch
+from videomm.training.finetune import calibrate, fit, gather, score, start_model
 from videomm.training.labelled import SPLITS, LabelledData
 from videomm.training.mistakes import worst_mistakes
 from videomm.training.run_folder import check_same, keep_split, to_json, write_text

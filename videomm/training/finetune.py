@@ -6,7 +6,6 @@ draws what an unbroken one does: on the CPU both end with the same bits.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -25,19 +24,15 @@ from videomm.config import TrainConfig
 from videomm.models.fusion import Spoken, join_spoken, no_speech, spoken_of
 from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
-from videomm.progress import progress_bar
 from videomm.tasks.classify import embed_labels
 from videomm.training.clips import Clip
-from videomm.training.progress import load_saved, save_atomic
+from videomm.training.early_stopping import count_epochs, fit_epochs
 from videomm.training.schedule import learning_rate, step_seed
 from videomm.training.splits import strata
 from videomm.types import Array
 
 TRAIN_FRAMES = 8  # of a clip a step, others in every epoch
 CHECK_FRAMES = 64  # of a clip in the validation of an epoch
-STEPS = 400
-LEAST_GAIN = 1e-3  # of the validation loss, in nats, for an epoch to count as better
-LEAST_EPOCHS, MOST_EPOCHS = 6, 100
 WARMUP = 0.1  # of all steps
 WEIGHT_DECAY = 0.05  # of the temporal Transformer's matrices
 # One step of Adam moves every weight by about its rate, so a logit by about rate * scale * dim.
@@ -129,8 +124,7 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train in place; the model ends as it was when its validation loss was least.
 
-    The state before the first epoch counts, too. Training stops when a quarter of all epochs
-    brought no better one (`best_epoch`).
+    See `fit_epochs` for when training stops.
 
     Args:
         model: of `start_model`.
@@ -148,46 +142,73 @@ def fit(
     if config.tune == "head" and config.fusion == "none":
         train, val = _pooled(model, train), _pooled(model, val)
     steps = math.ceil(len(train) / config.batch_size)
-    epochs = config.epochs or min(max(math.ceil(STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
-    patience = max(3, math.ceil(epochs / 4))
-    optimizer = torch.optim.AdamW(_groups(model, config))
-    schedule = _schedule(optimizer, steps * epochs)
-    state: dict[str, Any]
-    if checkpoint.exists():
-        state = load_saved(checkpoint)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-    else:
-        first = {"epoch": 0, "val_loss": _loss_on(model, val, texts)}
-        state = {"history": [first], "best": copy.deepcopy(model.state_dict())}
-    history: list[dict[str, float]] = state["history"]
-    with progress_bar("epochs", epochs, enabled=progress) as advance:
-        advance(len(history) - 1)
-        while len(history) <= epochs and len(history) - 1 - best_epoch(history) < patience:
-            epoch = len(history)
-            loss = _run_epoch(model, train, texts, config, epoch, optimizer, schedule)
-            row = {"epoch": epoch, "train_loss": loss, "val_loss": _loss_on(model, val, texts)}
-            history.append(row)
-            if best_epoch(history) == epoch:
-                state["best"] = copy.deepcopy(model.state_dict())
-            state["model"] = model.state_dict()
-            state["optimizer"] = optimizer.state_dict()
-            state["schedule"] = schedule.state_dict()
-            save_atomic(state, checkpoint)
-            advance(1)
-    model.load_state_dict(state["best"])
+    epochs = count_epochs(config.epochs, steps)
+    training = _ClipTraining(model, train, val, texts, config, steps * epochs)
+    history = fit_epochs(training, epochs, checkpoint, progress=progress)
     model.eval()
     return history
 
 
-def best_epoch(history: Sequence[dict[str, float]]) -> int:
-    """The last epoch whose validation loss was lower than all before by `LEAST_GAIN`."""
-    best = 0
-    for epoch, row in enumerate(history):
-        if row["val_loss"] < history[best]["val_loss"] - LEAST_GAIN:
-            best = epoch
-    return best
+class _ClipTraining:
+    """Training of a model in place, in passes over clips; see `fit`."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        train: ClipSet,
+        val: ClipSet,
+        texts: Tensor,
+        config: TrainConfig,
+        steps: int,
+    ) -> None:
+        self.kept, self.train, self.val = model, train, val
+        self.texts, self.config = texts, config
+        self.optimizer = torch.optim.AdamW(_groups(model, config))
+        self.schedule = _schedule(self.optimizer, steps)
+
+    def run_epoch(self, epoch: int) -> float:
+        """One pass over the clips; returns the mean loss."""
+        seed = step_seed(self.config.seed, epoch)
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self.train), generator=generator)
+        total = 0.0
+        self.kept.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # of the dropout
+            for rows in order.split(self.config.batch_size):
+                total += self._take_step(rows, generator) * len(rows)
+        self.kept.eval()
+        return total / len(self.train)
+
+    def _take_step(self, rows: Tensor, generator: torch.Generator) -> float:
+        model, clips = self.kept, self.train
+        batch = _batch(clips, rows.tolist(), TRAIN_FRAMES, generator)
+        spoken = _said(model, clips, rows.tolist())
+        logits = model(*_on(model, *batch[:2]), self.texts, *_on(model, batch[2]), spoken)
+        targets, weights = _on(model, clips.targets[rows], clips.weights[rows])
+        loss = _losses(logits, targets, model.multi_label) @ weights / len(rows)
+        self.optimizer.zero_grad()
+        loss.backward()
+        trained = (p for group in self.optimizer.param_groups for p in group["params"])
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return float(loss.detach())
+
+    def val_loss(self) -> float:
+        return _loss_on(self.kept, self.val, self.texts)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.kept.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any], checkpoint: Path) -> None:
+        self.kept.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
 
 
 def _groups(model: VideoModel, config: TrainConfig) -> list[dict[str, Any]]:
@@ -228,39 +249,6 @@ def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_sc
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate(step, total, 1.0, warmup)
     )
-
-
-def _run_epoch(
-    model: VideoModel,
-    clips: ClipSet,
-    texts: Tensor,
-    config: TrainConfig,
-    epoch: int,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-) -> float:
-    """One pass over the clips; returns the mean loss."""
-    seed = step_seed(config.seed, epoch)
-    generator = torch.Generator().manual_seed(seed)
-    total = 0.0
-    model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # of the dropout
-        for rows in torch.randperm(len(clips), generator=generator).split(config.batch_size):
-            batch = _batch(clips, rows.tolist(), TRAIN_FRAMES, generator)
-            spoken = _said(model, clips, rows.tolist())
-            logits = model(*_on(model, *batch[:2]), texts, *_on(model, batch[2]), spoken)
-            targets, weights = _on(model, clips.targets[rows], clips.weights[rows])
-            loss = _losses(logits, targets, model.multi_label) @ weights / len(rows)
-            optimizer.zero_grad()
-            loss.backward()
-            trained = (p for group in optimizer.param_groups for p in group["params"])
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(rows)
-    model.eval()
-    return total / len(clips)
 
 
 def _losses(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
