@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,7 @@ def test_labels_file(videomm, tmp_path):
         ((), "give the labels with --labels 'a,b,c' or --labels-file FILE"),
         (("--labels", "a", "--labels-file", "f"), "give the labels with --labels"),
         (("--labels-file", "/gone"), "No such file"),
+        (("--labels-file", os.devnull), "is empty: give one label a line"),
         (("--labels", "a,b", "--top", "0"), "--top"),
         (("--labels", "a,b", "--unknown", "7"), "--unknown"),
         (("--labels", "a,b", "--fps", "0"), "fps must be a number above 0"),

@@ -40,7 +40,7 @@ def read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     """Labels from `--labels a,b` or from a file with one a line.
 
     Raises:
-        typer.BadParameter: neither or both, or a file that cannot be read as UTF-8 text.
+        typer.BadParameter: neither or both, or a file that is empty or no UTF-8 text.
     """
     if (labels is None) == (labels_file is None):
         raise typer.BadParameter("give the labels with --labels 'a,b,c' or --labels-file FILE")
@@ -49,9 +49,12 @@ def read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     assert labels_file is not None
     try:
         with open(labels_file, encoding="utf-8-sig") as file:
-            return [line.strip() for line in file if line.strip()]
+            names = [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"--labels-file {labels_file}: {error}") from error
+    if not names:
+        raise typer.BadParameter(f"--labels-file {labels_file} is empty: give one label a line")
+    return names
 
 
 def _with_stdin(paths: Iterable[str]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import typer
 
 from videomm.cli import options
 from videomm.cli.output import Output
+from videomm.errors import InvalidInputError
 
 
 def command(
@@ -23,9 +24,12 @@ def command(
     from videomm.hub import list_models
 
     output = Output(as_json=as_json)
-    for name in list_models():
-        if pattern.lower() not in name.lower():
-            continue
+    names = [name for name in list_models() if pattern.lower() in name.lower()]
+    if not names:
+        raise InvalidInputError(
+            f"no model has {pattern!r} in its name; videomm models lists them all"
+        )
+    for name in names:
         offline = name == "tiny"
         if as_json:
             output.record({"model": name, "offline": offline})
