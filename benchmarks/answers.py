@@ -222,9 +222,10 @@ def collect(
 
     def deeds_of_things(rows: Sequence[ImageRow]) -> Iterator[tuple[list[str], bool | None]]:
         for _ in range(8):
-            noun, verb = indefinite(str(rng.choice(nouns))), str(rng.choice(verbs))
-            gone = in_any([noun_in(row, noun.split(" ", 1)[-1]) for row in rows]) is False
-            yield [noun, f"{noun} {verb}"], False if gone else None
+            noun, verb = str(rng.choice(nouns)), str(rng.choice(verbs))
+            thing = indefinite(noun)
+            gone = in_any([noun_in(row, noun) for row in rows]) is False
+            yield [thing, f"{thing} {verb}"], False if gone else None
 
     out: dict[str, Scored] = {}
     captioned = [row for row in load_rows(data, "flickr8k") if row.split == "val"]

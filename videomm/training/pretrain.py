@@ -226,10 +226,11 @@ def batch_loss(
         soft_scale = tower.log_soft_scale.exp().clamp(max=MAX_SCALE)
         soft = soft_target_loss(image, tower.map_text(data.soft.classes), target, soft_scale)
         loss = loss + config.soft_weight * soft
+    sets = len(data.label_sets)
     if data.short is not None:
-        naming = naming_loss(image[places], embedded[len(parts) - 1], right, tower.scale)
+        naming = naming_loss(image[places], embedded[1 + sets], right, tower.scale)
         loss = loss + config.short_weight * naming / len(rows)
-    for labels, names in zip(data.label_sets, embedded[1:], strict=False):
+    for labels, names in zip(data.label_sets, embedded[1 : 1 + sets], strict=True):
         classes = labels.classes[rows]
         known = classes >= 0
         logits = tower.scale * image[known] @ names.T
