@@ -26,9 +26,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from videomm.encoder import LABEL_TEMPLATES
 from videomm.evaluation.metrics import first_right_ranks, recall_at_k, top_k_accuracy
 from videomm.training.image_data import LABEL_SETS, ImageArchive, ImageRow, load_rows
-from videomm.training.text_data import PROMPTS, fill
+from videomm.training.text_data import fill
 
 FOLDER = Path(__file__).resolve().parent.parent / "videomm" / "weights" / "tiny"
 FRAMES_A_SECOND = 2.0
@@ -75,8 +76,8 @@ class Encoder:
 
     def labels(self, labels: Sequence[str]) -> Tensor:
         """One embedding a label: the mean over the prompts, L2-normalised."""
-        prompts = [fill(template, label) for label in labels for template in PROMPTS]
-        means = self.texts(prompts).view(len(labels), len(PROMPTS), -1).mean(1)
+        prompts = [fill(template, label) for label in labels for template in LABEL_TEMPLATES]
+        means = self.texts(prompts).view(len(labels), len(LABEL_TEMPLATES), -1).mean(1)
         return F.normalize(means, dim=-1)
 
 

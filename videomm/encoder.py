@@ -28,7 +28,8 @@ from videomm.towers.text import Tokenize
 from videomm.types import Array
 
 TINY_DIR = Path(__file__).parent / "weights" / "tiny"
-DEFAULT_TEMPLATES = ("{}", "a photo of {}", "a video of {}")
+# Averaged over when a label is embedded; `tiny` learns labels in these, too.
+LABEL_TEMPLATES = ("a photo of {}", "a video of {}", "a picture of {}", "an image of {}", "{}")
 _REMEMBERED_TEXTS = 32
 
 logger = logging.getLogger("videomm")

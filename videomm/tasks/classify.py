@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from videomm.config import ClassifyConfig, check_labels
-from videomm.encoder import DEFAULT_TEMPLATES, FrameEncoder
+from videomm.encoder import LABEL_TEMPLATES, FrameEncoder
 from videomm.errors import InvalidInputError
 from videomm.models.frame_labels import BACKGROUND
 from videomm.models.video_model import VideoModel
@@ -183,7 +183,7 @@ def embed_labels(encoder: FrameEncoder, names: Sequence[str], multi_label: bool)
     """
     rival = multi_label and encoder.logit_bias is None
     texts = [name.replace("_", " ") for name in names]
-    vectors = encoder.encode_text([*texts, _NEUTRAL] if rival else texts, DEFAULT_TEMPLATES)
+    vectors = encoder.encode_text([*texts, _NEUTRAL] if rival else texts, LABEL_TEMPLATES)
     return vectors[:-1] - vectors[-1:] if rival else vectors
 
 

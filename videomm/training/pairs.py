@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from videomm.encoder import LABEL_TEMPLATES
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageRow
 from videomm.training.short_texts import short_texts
 from videomm.training.text_data import (
     MORE_TEMPLATES,
-    PROMPTS,
     fill,
     load_imagenet_names,
     room_captions,
@@ -45,7 +45,7 @@ def texts_of(row: ImageRow) -> list[str]:
     if row.label is not None:
         # The ImageNet names were embedded in the plain prompts alone.
         more = MORE_TEMPLATES if row.set_name in LABEL_SETS else ()
-        return [fill(template, row.label) for template in PROMPTS + more]
+        return [fill(template, row.label) for template in LABEL_TEMPLATES + more]
     return list(row.captions) if row.captions else room_captions(row)
 
 
@@ -105,7 +105,7 @@ def build_pairs(rows: Sequence[ImageRow], table: TextTable) -> Pairs:
 def class_rows(data: Path, table: TextTable) -> list[list[int]]:
     """For each of ImageNet's 1,000 classes, the text rows of its names."""
     names = load_imagenet_names(data)
-    return [table.rows([fill(PROMPTS[0], name) for name in of_class]) for of_class in names]
+    return [table.rows([fill(LABEL_TEMPLATES[0], name) for name in of_class]) for of_class in names]
 
 
 def class_embeddings(data: Path, table: TextTable, embeddings: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def build_label_sets(rows: Sequence[ImageRow], table: TextTable) -> list[LabelSe
         names = sorted({str(row.label) for row in rows if row.set_name == name})
         number = {label: index for index, label in enumerate(names)}
         classes = [number[str(r.label)] if r.set_name == name else -1 for r in rows]
-        prompts = [table.rows([fill(t, label) for t in PROMPTS]) for label in names]
+        prompts = [table.rows([fill(t, label) for t in LABEL_TEMPLATES]) for label in names]
         if names:
             sets.append(LabelSet(torch.tensor(classes), torch.tensor(prompts)))
     return sets
@@ -203,7 +203,7 @@ def build_validation(rows: Sequence[ImageRow], table: TextTable) -> ValidationSe
         images = [i for i, row in enumerate(rows) if row.set_name == name]
         classes = sorted({str(rows[i].label) for i in images})
         truth = [classes.index(str(rows[i].label)) for i in images]
-        prompts = [table.rows([fill(t, c) for t in PROMPTS]) for c in classes]
+        prompts = [table.rows([fill(t, c) for t in LABEL_TEMPLATES]) for c in classes]
         labels[name] = (torch.tensor(images), torch.tensor(truth), torch.tensor(prompts))
     right = torch.eye(len(captioned), dtype=torch.bool).repeat_interleave(5, dim=1)
     return ValidationSet(torch.tensor(captioned), torch.tensor(captions).flatten(), right, labels)

@@ -14,18 +14,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from videomm.encoder import LABEL_TEMPLATES
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageRow, load_rows, load_split
 from videomm.training.short_texts import short_texts
 
-# Averaged over when a label is embedded; the first is the plainest.
-PROMPTS = (
-    "a photo of {}",
-    "a video of {}",
-    "a picture of {}",
-    "an image of {}",
-    "{}",
-)
-# Other ways in which a label may be written; trained on, not averaged over.
+# Ways to write a label beside those that are averaged over when it is embedded.
 MORE_TEMPLATES = (
     "a photo of a {}",
     "a {}",
@@ -205,9 +198,9 @@ def known_texts(data: Path) -> list[str]:
     texts += load_msvd(data)[0]
     texts += [question for row in rooms for question in row.questions]
     texts += [caption for row in rooms for caption in room_captions(row)]
-    texts += [fill(t, name) for name in label_names(data) for t in PROMPTS + MORE_TEMPLATES]
+    texts += [fill(t, name) for name in label_names(data) for t in LABEL_TEMPLATES + MORE_TEMPLATES]
     synonyms = [name for names in load_imagenet_names(data) for name in names]
-    texts += [fill(template, name) for name in synonyms for template in PROMPTS]
+    texts += [fill(template, name) for name in synonyms for template in LABEL_TEMPLATES]
     return texts
 
 
