@@ -22,7 +22,6 @@ import numpy as np
 from videomm.encoder import load_encoder
 from videomm.evaluation.answers import accuracy, draw_questions, most_frequent
 from videomm.hub import load_decoder
-from videomm.training.describe import answer_places
 from videomm.training.image_data import CAPTION_SETS, ImageArchive, load_split
 from videomm.training.questions import FAMILIES, make_questions
 from videomm.training.spatial import cache_spatial
@@ -55,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures, examples = {}, {}
     for family in FAMILIES:
         questions = asked[family]
-        answers = answer_places(decoder, places, questions)
-        said = {"decoder": answers, "blind": answer_places(blind, unseen, questions)}
+        asked_of = [question.picture for question in questions]
+        words = [question.question for question in questions]
+        answers = decoder.answer(places[asked_of], words)
+        said = {"decoder": answers, "blind": blind.answer(unseen[asked_of], words)}
         said["most frequent"] = [common[family]] * len(questions)
         figures[family] = {
             "questions": len(questions),

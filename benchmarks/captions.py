@@ -24,10 +24,10 @@ import numpy as np
 from videomm.encoder import FrameEncoder, load_encoder
 from videomm.errors import ModelNotAvailableError
 from videomm.evaluation.captions import CaptionScores, score_captions
-from videomm.hub import Describer, load_decoder
+from videomm.hub import load_decoder
+from videomm.models.describer import Describer
 from videomm.tasks.commonness import subject_words
 from videomm.tasks.phrases import content_words, singular
-from videomm.training.describe import caption_places
 from videomm.training.image_data import ImageArchive, ImageRow, load_split
 from videomm.training.spatial import Places, view_of
 
@@ -56,7 +56,7 @@ def describe_things(
 
     Captioned pictures are mostly of people, so a decoder is tempted to find them everywhere.
     """
-    captions, likelihoods = caption_places(describer, places)
+    captions, likelihoods = describer.caption(places)
     words = [content_words(caption) for caption in captions]
     people = {word for word, kind in subject_words().items() if kind == "people"}
     named = [singular(str(row.label).lower().split()[-1]) for row in rows]
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = load_split(options.data, options.split, ("flickr8k",))
     places, references = see(encoder, options.data, rows), [row.captions for row in rows]
     started = time.monotonic()
-    captions, likelihoods = caption_places(describer, places)
+    captions, likelihoods = describer.caption(places)
     seconds = time.monotonic() - started
     scores = score_captions(captions, references)
     said = likelihoods >= describer.threshold

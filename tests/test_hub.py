@@ -8,7 +8,6 @@ from tests.fakes import FakeEncoder
 from videomm import hub
 from videomm.errors import InvalidInputError, ModelNotAvailableError
 from videomm.hub import (
-    Describer,
     list_models,
     load_decoder,
     load_model,
@@ -17,6 +16,7 @@ from videomm.hub import (
     save_model,
 )
 from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.describer import Describer
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
 from videomm.models.importance import ImportanceModel

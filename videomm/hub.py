@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from videomm.encoder import FrameEncoder, list_encoders, load_encoder
+from videomm.encoder import FrameEncoder, list_encoders, load_encoder, local_folder
 from videomm.errors import InvalidInputError, ModelNotAvailableError
 from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.describer import Describer
 from videomm.models.frame_labels import FrameLabelConfig, FrameLabelModel
 from videomm.models.generation import GenerationConfig
 from videomm.models.importance import ImportanceModel
@@ -205,28 +204,16 @@ def list_models() -> list[str]:
     return list_encoders()
 
 
-@dataclass(frozen=True)
-class Describer:
-    """A text decoder with what belongs to it.
+def find_decoder(encoder: FrameEncoder) -> Describer | None:
+    """The decoder that lies beside an encoder's weights, or None where there is none.
 
-    Attributes:
-        decoder: reads `FrameEncoder.encode_spatial` of one encoder.
-        tokenizer: words to ids and back.
-        generation: how captions are searched for.
-        threshold: a caption whose tokens have a lower mean log-likelihood is withheld.
-        encoder_fingerprint: of the encoder that it was trained on.
+    Raises:
+        ModelNotAvailableError: it is not whole, or belongs to another encoder.
     """
-
-    decoder: TextDecoder
-    tokenizer: Tokenizer
-    generation: GenerationConfig
-    threshold: float
-    encoder_fingerprint: str
-
-    def to_text(self, ids: Tensor) -> list[str]:
-        """Ids (B, L) of `Texts` to words with single blanks, lower-case."""
-        texts = self.tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True)
-        return [text.replace(" 's", "'s") for text in texts]
+    folder = local_folder(encoder.name)
+    if folder is None or not (folder / DECODER_CONFIG).is_file():
+        return None
+    return load_decoder(folder, encoder)
 
 
 def load_decoder(folder: str | os.PathLike[str], encoder: FrameEncoder) -> Describer:

@@ -13,16 +13,15 @@ import torch
 
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
-from videomm.hub import Describer, load_decoder
+from videomm.hub import load_decoder
 from videomm.models.decoder import END, START, DecoderConfig, TextDecoder
+from videomm.models.describer import Describer
 from videomm.models.generation import GenerationConfig
 from videomm.training import describe as module
 from videomm.training.caption_data import CaptionedPictures, build_tokenizer, caption_ids
 from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.describe import (
     DescribeConfig,
-    answer_places,
-    caption_places,
     choose_generation,
     hide_pictures,
     likelihood,
@@ -31,7 +30,6 @@ from videomm.training.describe import (
     train_decoder,
 )
 from videomm.training.image_data import ImageRow
-from videomm.training.questions import PictureQuestion
 
 from .conftest import needs_data, needs_scorer
 
@@ -165,7 +163,7 @@ def test_learns_what_pictures_show(tmp_path: Path, capsys: pytest.CaptureFixture
     config = DescribeConfig(steps=150, batch_size=8, lr=5e-3, warmup_steps=10, measure_every=50)
     untrained = validation_loss(describer.decoder, data)
     train_decoder(describer, data, data, tmp_path / "run.pt", config, likelihood(data, config))
-    captions, likelihoods = caption_places(describer, data.views[0], chunk=3)
+    captions, likelihoods = describer.caption(data.views[0], chunk=3)
     wanted = [[c.lower().removesuffix(" .") for c in row] for row in data.references]
     assert all(caption in row for caption, row in zip(captions, wanted, strict=True))
     chosen = choose_generation(describer, data, config)
@@ -180,19 +178,6 @@ def test_too_few_pictures(tmp_path: Path) -> None:
     loss = likelihood(data, config)
     with pytest.raises(ValueError, match="a step takes 9 pictures, got 8: lower batch_size"):
         train_decoder(new_describer(data), data, data, tmp_path / "run.pt", config, loss)
-
-
-def test_answers_about_pictures_in_any_order_and_in_any_number() -> None:
-    data = pictures()
-    describer = new_describer(data)
-    texts = ("the dog", "a", "the man on the road")
-    questions = [
-        PictureQuestion(number, "what", texts[number % 3], "", "", frozenset())
-        for number in (5, 0, 3, 7)
-    ]
-    together = answer_places(describer, data.views[0], questions)
-    alone = [answer_places(describer, data.views[0], [question], chunk=1) for question in questions]
-    assert [[answer] for answer in together] == alone
 
 
 def test_blind_training_sees_nothing() -> None:
@@ -230,7 +215,7 @@ def test_from_pictures_to_a_folder(
     describer = load_decoder(tmp_path / "out", tiny)
     assert describer.threshold < 0
     pixels = np.zeros((2, 40, 40, 3), np.uint8)
-    captions, _ = caption_places(describer, tiny.encode_spatial(pixels).astype(np.float16))
+    captions, _ = describer.caption(tiny.encode_spatial(pixels).astype(np.float16))
     assert captions[0] == captions[1] != ""
     with pytest.raises(InvalidInputError, match="context must be"):
-        caption_places(describer, np.zeros((1, 4, 5), np.float16))
+        describer.caption(np.zeros((1, 4, 5), np.float16))

@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 
+from videomm.training.image_data import ImageRow
 from videomm.training.questions import (
     FAMILIES,
     NOT_FOUND,
     PictureQuestion,
     make_questions,
+    name_questions,
     questions_of,
     read_captions,
 )
@@ -136,3 +138,26 @@ def test_the_seed_decides() -> None:
     assert make_questions(captions, 1) == make_questions(captions, 1)
     assert make_questions(captions, 1) != make_questions(captions, 2)
     assert {q.family for q in make_questions(captions, 1)} <= set(FAMILIES)
+
+
+def names(set_name: str, label: str | None, *captions: str) -> list[tuple[str, str]]:
+    row = ImageRow(set_name, "x.webp", "train", captions, label)
+    return sorted((question.question, question.answer) for question in name_questions([row]))
+
+
+def test_labels_are_asked_for_by_their_kind() -> None:
+    assert names("sports100", "air hockey") == [("what sport is it", "air hockey")]
+    assert names("intel_scenes", "forest") == [("what place is it", "a forest")]
+    assert names("caltech101", "pagoda") == [("what is it", "a pagoda")]
+    assert names("caltech101", "Elephant") == [
+        ("what animal is it", "an elephant"),
+        ("what is it", "an elephant"),
+    ]
+
+
+def test_captions_name_animals_and_vehicles_but_not_people_or_what_food_is_called_after() -> None:
+    caption = "A man feeds a dog beside his car ."
+    assert names("flickr8k", None, caption) == [
+        ("what animal is it", "a dog"),
+        ("what vehicle is it", "a car"),
+    ]

@@ -15,11 +15,10 @@ from videomm.evaluation.captions import WORD_PATTERN, caption_words
 from videomm.models.decoder import END, PAD, START, UNKNOWN
 from videomm.tasks.phrases import indefinite
 from videomm.training.image_data import ImageRow
-from videomm.training.questions import PictureQuestion
+from videomm.training.questions import ACTIVITIES, PictureQuestion
 from videomm.training.spatial import Places
 
 SPECIAL_TOKENS = {PAD: "[PAD]", UNKNOWN: "[UNK]", START: "[START]", END: "[END]"}
-ACTIVITIES = ("sports100",)  # whose labels take no article: "archery"
 LONGEST = 23  # words of a caption that is trained on; one in two hundred is longer
 SORTED_TOGETHER = 8  # batches
 
@@ -58,16 +57,26 @@ class CaptionedPictures:
     questions: Sequence[Sequence[Sequence[int]]] = ()
 
 
+def with_captions(data: CaptionedPictures) -> CaptionedPictures:
+    """Only the pictures that have captions, without questions."""
+    rows = [row for row, captions in enumerate(data.ids) if captions]
+    return CaptionedPictures(
+        views=[view[rows] for view in data.views],
+        ids=[data.ids[row] for row in rows],
+        references=[data.references[row] for row in rows],
+    )
+
+
 def captions_of(row: ImageRow) -> tuple[str, ...]:
     """What is right to say about a picture: its captions, or its label as it stands in a sentence.
 
     People who caption pictures are fond of people. A decoder that saw nothing but such captions
     finds "a man in a white shirt" in a lotus; labelled pictures teach it that there are others.
+    The name of a sport is no caption: it would be said of every picture of people in motion.
     """
     if row.label is None:
         return row.captions
-    label = row.label.lower()
-    return (label if row.set_name in ACTIVITIES else indefinite(label),)
+    return () if row.set_name in ACTIVITIES else (indefinite(row.label.lower()),)
 
 
 def caption_ids(tokenizer: Tokenizer, references: Sequence[Sequence[str]]) -> list[list[list[int]]]:

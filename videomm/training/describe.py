@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from videomm.encoder import FrameEncoder, load_encoder
 from videomm.evaluation.captions import score_captions
-from videomm.hub import Describer, save_decoder
-from videomm.models.decoder import PAD, DecoderConfig, TextDecoder
-from videomm.models.generation import GenerationConfig, beam_search
+from videomm.hub import save_decoder
+from videomm.models.decoder import DecoderConfig, TextDecoder
+from videomm.models.describer import Describer
+from videomm.models.generation import GenerationConfig
 from videomm.training.caption_data import (
     CaptionedPictures,
     batches_of_epoch,
@@ -37,6 +37,7 @@ from videomm.training.caption_data import (
     caption_ids,
     captions_of,
     question_ids,
+    with_captions,
 )
 from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageArchive, load_split
@@ -47,10 +48,10 @@ from videomm.training.progress import (
     save_atomic,
     seed_everything,
 )
-from videomm.training.questions import PictureQuestion, make_questions
+from videomm.training.questions import make_questions, name_questions
 from videomm.training.schedule import average_decay, learning_rate, step_seed, update_average
 from videomm.training.self_critical import CiderReward, advantages, draw_captions, policy_loss
-from videomm.training.spatial import Places, cache_spatial
+from videomm.training.spatial import cache_spatial
 
 PENALTIES = (0.0, 0.3, 0.6, 0.9)
 REWARD_STEPS, REWARD_LR = 800, 5e-5
@@ -98,54 +99,9 @@ class DescribeConfig:
     seed: int = 0
 
 
-def caption_places(
-    describer: Describer, places: Places, chunk: int = 64
-) -> tuple[list[str], npt.NDArray[np.float64]]:
-    """Captions of pictures, none withheld, and their mean log-likelihood a token, float64 (N,).
-
-    Args:
-        describer: The decoder and how it searches.
-        places: (N, P, C), see `cache_spatial`.
-        chunk: Pictures at a time.
-    """
-    captions: list[str] = []
-    likelihoods = []
-    for start in range(0, len(places), chunk):
-        context = torch.from_numpy(places[start : start + chunk]).float()
-        texts = beam_search(describer.decoder.eval(), context, config=describer.generation)
-        captions += describer.to_text(texts.ids)
-        likelihoods.append(texts.log_likelihood.double().numpy())
-    return captions, np.concatenate(likelihoods)
-
-
-def answer_places(
-    describer: Describer, places: Places, questions: Sequence[PictureQuestion], chunk: int = 64
-) -> list[str]:
-    """The likeliest answers to questions about pictures.
-
-    Args:
-        describer: The decoder, trained on answers.
-        places: (N, P, C) of the pictures, see `cache_spatial`.
-        questions: About the pictures by their numbers.
-        chunk: Questions at a time.
-    """
-    # An answer has one or two words: there is no length to choose.
-    config = replace(describer.generation, length_penalty=0.0)
-    answers: list[str] = []
-    for start in range(0, len(questions), chunk):
-        part = questions[start : start + chunk]
-        asked = describer.tokenizer.encode_batch([q.question for q in part])
-        longest = max(len(encoding.ids) for encoding in asked)
-        prompt = torch.tensor([[PAD] * (longest - len(e.ids)) + e.ids for e in asked])
-        context = torch.from_numpy(places[[q.picture for q in part]]).float()
-        texts = beam_search(describer.decoder.eval(), context, prompt=prompt, config=config)
-        answers += describer.to_text(texts.ids)
-    return answers
-
-
 def measure(describer: Describer, data: CaptionedPictures) -> dict[str, float]:
     """Loss, BLEU-1, BLEU-4 and CIDEr on whole pictures."""
-    captions, _ = caption_places(describer, data.views[0])
+    captions, _ = describer.caption(data.views[0])
     scores = score_captions(captions, data.references)
     figures = {
         "loss": validation_loss(describer.decoder, data),
@@ -288,9 +244,7 @@ def choose_generation(
     found = []
     for penalty in PENALTIES:
         generation = replace(describer.generation, length_penalty=penalty)
-        captions, likelihoods = caption_places(
-            replace(describer, generation=generation), val.views[0]
-        )
+        captions, likelihoods = replace(describer, generation=generation).caption(val.views[0])
         scores = score_captions(captions, val.references)
         threshold = float(np.quantile(likelihoods, config.withheld))
         poor = likelihoods < threshold
@@ -310,6 +264,7 @@ def load_captioned(
     train = load_split(data, "train", CAPTION_SETS + LABEL_SETS)
     val = load_split(data, "val", CAPTION_SETS[:1])
     questions = make_questions([row.captions for row in train], config.seed)
+    questions += name_questions(train)
     texts = [caption for row in train for caption in captions_of(row)]
     texts += [f"{q.question} {q.answer}" for q in questions]
     tokenizer = build_tokenizer(texts, config.min_count)
@@ -378,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.reward_steps and not options.blind:
         rewarded = replace(config, steps=options.reward_steps, lr=REWARD_LR)
         checkpoint = options.work / f"{name}_{rewarded.steps}.pt"
+        train = with_captions(train)
         step_loss = reward(train, rewarded, describer.generation.max_tokens)
         train_decoder(describer, train, val, checkpoint, rewarded, step_loss)
     if not options.blind:

@@ -32,6 +32,7 @@ from videomm.tasks.phrases import (
     plural,
     singular,
 )
+from videomm.training.image_data import ImageRow
 
 NOT_FOUND = "not found"
 FAMILIES = ("doing", "what", "who", "where", "colour", "number", "yes/no", NOT_FOUND)
@@ -44,6 +45,11 @@ _VAGUE = frozenset(
     {"side", "front", "top", "back", "middle", "air", "picture", "background", "foreground"}
     | {"something", "hand", "arm"}
 )
+_NAMED_KINDS = ("animal", "bird", "vehicle", "instrument", "food", "flower", "insect")
+_THING = ""
+_NAMING = ("what {}is it", "what {}is there", "what {}can be seen")
+# Sets whose labels take no article ("archery"), and are no whole sentence about a picture.
+ACTIVITIES = ("sports100",)
 _COMMONEST = 400  # nouns that are asked about: the decoder knows no rare ones
 
 
@@ -53,7 +59,7 @@ class PictureQuestion:
 
     Attributes:
         picture: number of the picture.
-        family: one of `FAMILIES`.
+        family: one of `FAMILIES`, or `name`.
         question: lower-case words, without a question mark.
         answer: what is to be said.
         thing: the noun that it is about.
@@ -270,6 +276,40 @@ def make_questions(captions: Sequence[Sequence[str]], seed: int) -> list[Picture
             right = frozenset({NOT_FOUND})
             questions.append(PictureQuestion(picture, NOT_FOUND, text, NOT_FOUND, noun, right))
     return [questions[i] for i in rng.permutation(len(questions))]
+
+
+def name_questions(rows: Sequence[ImageRow]) -> list[PictureQuestion]:
+    """What pictures show, by their labels and by the kinds of the things that captions name.
+
+    A label answers "what is it", and where it is of a kind "what animal is it", "what sport is
+    it"; so do the animals, vehicles and instruments of captions. These train only: as many kinds
+    have one commonest answer, they would flatter a decoder that sees nothing.
+    """
+    found = []
+    for picture, row in enumerate(rows):
+        names = [row.label.lower()] if row.label else sorted(read_captions(row.captions).nouns)
+        of_kind: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            for kind in _kinds_of(name, row):
+                of_kind[kind].append(name)
+        for kind, named in of_kind.items():
+            question = _NAMING[picture % len(_NAMING)].format(f"{kind} ".lstrip())
+            right = frozenset(singular(name.split()[-1]) for name in named)
+            for name in named:
+                answer = name if kind == "sport" else indefinite(name)
+                found.append(PictureQuestion(picture, "name", question, answer, kind, right))
+    return found
+
+
+def _kinds_of(name: str, row: ImageRow) -> list[str]:
+    """The kinds that a name answers to; a label also to no kind, `_THING`."""
+    if row.set_name in ACTIVITIES:
+        return ["sport"]
+    if row.set_name == "intel_scenes":
+        return ["place"]
+    answers = read_candidates().answers
+    kinds = [k for k in _NAMED_KINDS if indefinite(singular(name)) in answers[k]]
+    return [*kinds, _THING] if row.label else kinds
 
 
 def _fewer_ones(
