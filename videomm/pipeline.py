@@ -19,7 +19,8 @@ from videomm.config import (
     SummarizeConfig,
 )
 from videomm.errors import InvalidInputError
-from videomm.hub import load_model
+from videomm.hub import find_decoder, load_model
+from videomm.models.describer import Describer
 from videomm.models.video_model import VideoModel
 from videomm.render.folder import check_folder, write_summary
 from videomm.speech import read_speech
@@ -179,7 +180,8 @@ class VideoPipeline:
             if reel and isinstance(video, np.ndarray):
                 raise InvalidInputError("frames in an array give no reel; pass reel=False")
         timeline = self._embed_frames(video, times, fps)
-        summary = summarize_timeline(timeline, self._open_model, config, self._bank(config.bank))
+        bank = self._bank(config.bank)
+        summary = summarize_timeline(timeline, self._open_model, config, bank, self._describer)
         if out is None:
             return summary
         return write_summary(
@@ -222,7 +224,7 @@ class VideoPipeline:
         check_question(question, choices)
         timeline = video if isinstance(video, Timeline) else self.embed(video, times=times, fps=fps)
         if self._scorer is None:
-            self._scorer = PhraseScorer(self._open_model, self._bank(None))
+            self._scorer = PhraseScorer(self._open_model, self._bank(None), self._describer)
         answer = answer_timeline(timeline, question, self._scorer, choices)
         return answer if answerer is None else answerer.answer(timeline, answer, choices)
 
@@ -231,6 +233,10 @@ class VideoPipeline:
         """The model for open words: one trained on labels knows those alone, its encoder all."""
         fusion = "none" if self.model.fusion == "none" else "late"
         return VideoModel(self.model.encoder, fusion=fusion) if self.model.labels else self.model
+
+    @cached_property
+    def _describer(self) -> Describer | None:
+        return find_decoder(self.model.encoder)
 
     def _bank(self, path: str | None) -> EmbeddedBank:
         if path not in self._banks:

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.tasks.describing import GreyDescriber, grey_thumbnails, with_describer
 from tests.tasks.words import film, make_scorer
 from videomm.errors import InvalidInputError
 from videomm.tasks.answer import answer_timeline, check_choices, check_question
@@ -188,3 +189,55 @@ def test_another_encoders_timeline_is_refused(scorer):
     other = make_scorer(name="other")
     with pytest.raises(InvalidInputError, match="made by other@0, this model reads fake@0"):
         answer_timeline(film(other, "a cat"), "is there a cat?", scorer)
+
+
+# With a decoder
+
+
+def ask_with(answers, question, captions=(), **values):
+    describer = GreyDescriber(captions, answers)
+    scorer = with_describer(make_scorer(logit_scale=40.0), describer)
+    timeline = film(scorer, *SCENES, **{"thumbnails": grey_thumbnails(60, 90, 120, 150)} | values)
+    return answer_timeline(timeline, question, scorer), describer
+
+
+def test_the_decoder_is_asked_in_its_own_words():
+    _, describer = ask_with({"running": -0.1}, "What is the DOG doing at the start?")
+    assert describer.asked
+    assert set(describer.asked) == {"what is the dog doing"}
+
+
+def test_the_decoders_own_answer_is_one_of_the_candidates():
+    found, _ = ask_with({"running on grass": -0.1}, "What is the dog doing?")
+    assert found.answer == "running on grass"
+    assert found.evidence[0].start == 0
+    assert "running" in [other.answer for other in found.alternatives]
+
+
+def test_of_near_candidates_the_one_that_the_decoder_finds_likely_wins():
+    plain, _ = ask_with({}, "Where is the cat?", thumbnails=())
+    assert plain.answer == "on a sofa"
+    found, _ = ask_with({"on a roof": -0.1, "on a sofa": -7.0}, "Where is the cat?")
+    assert found.answer == "on a roof"
+
+
+@pytest.mark.parametrize("refusal", ["not found", "yes", "no"])
+def test_what_is_no_answer_to_the_question_is_no_candidate(refusal):
+    found, _ = ask_with({refusal: -0.1}, "What is the dog doing?")
+    assert found.answer == "running"
+    assert refusal not in [other.answer for other in found.alternatives]
+
+
+def test_without_pictures_the_decoder_is_not_asked():
+    found, describer = ask_with({"digging": -0.1}, "What is the dog doing?", thumbnails=())
+    assert found.answer == "running"
+    assert not describer.asked
+
+
+def test_what_happens_is_told_in_a_sentence():
+    captions = {60: ("a dog running", -1.0), 90: ("a cat sleeping", -1.0)}
+    found, _ = ask_with({}, "What happens first?", captions)
+    assert found.answer == "A dog running."
+    assert (found.evidence[0].start, found.evidence[0].end) == (0, 3)
+    unsure, _ = ask_with({}, "What happens first?", {60: ("a dog running", -9.0)})
+    assert unsure.answer != "A dog running."

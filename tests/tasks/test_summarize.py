@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tests.fakes import FakeEncoder
 from tests.render.results import picture
+from tests.tasks.describing import GreyDescriber, grey_thumbnails, with_describer
+from tests.tasks.words import film, make_scorer
 from videomm.config import SummarizeConfig
 from videomm.errors import InvalidInputError
 from videomm.models.importance import ImportanceModel
@@ -290,3 +292,32 @@ def test_untrained_ratings_leave_the_order_as_it_is():
     scenes = [(0, 6), (6, 15), (15, 20)]
     before, after = frame_importance(clip, scenes), rate_importance(clip, scenes, model)
     assert (np.argsort(before, kind="stable") == np.argsort(after, kind="stable")).all()
+
+
+def told(captions):
+    describer = GreyDescriber(captions)
+    scorer = with_describer(make_scorer(), describer)
+    scenes = ("a dog running lawn", "a cat sleeping sofa")
+    timeline = film(scorer, *scenes, thumbnails=grey_thumbnails(60, 180))
+    return summarize_timeline(timeline, scorer.model, None, scorer.bank, describer)
+
+
+def test_a_decoder_writes_the_sentences():
+    result = told({60: ("a dog running on a lawn", -1.0), 180: ("a cat sleeping", -1.0)})
+    assert [scene.text for scene in result.scenes] == [
+        "A dog running on a lawn.",
+        "A cat sleeping.",
+    ]
+    assert "From 0:00.0 to 0:03.0: A dog running on a lawn." in result.text
+    assert not any("single words" in warning for warning in result.warnings)
+
+
+def test_a_scene_of_which_no_sentence_is_sure_is_told_in_words_of_the_bank():
+    result = told({60: ("a dog running on a lawn", -1.0), 180: ("a cat sleeping", -9.0)})
+    assert result.scenes[0].text == "A dog running on a lawn."
+    assert "cat" in result.scenes[1].text
+    assert result.scenes[1].text != "A cat sleeping."
+    assert (
+        "1 of 2 scenes are told in single words: no sentence about them was sure enough"
+        in result.warnings
+    )

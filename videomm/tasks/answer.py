@@ -13,7 +13,8 @@ import numpy as np
 
 from videomm.errors import InvalidInputError
 from videomm.tasks.candidates import read_candidates
-from videomm.tasks.colours import standing_out
+from videomm.tasks.captions import caption_part
+from videomm.tasks.colours import COLOURS, standing_out
 from videomm.tasks.commonness import read_commonness
 from videomm.tasks.concepts import describe, join_words
 from videomm.tasks.phrases import (
@@ -51,6 +52,11 @@ UNANSWERABLE = (
 _CUT_PRECISION = 300 / 301
 # Of four weights the likeliest on 151 captioned val pictures (benchmarks/answers.py --calibrate).
 _COLOUR_WEIGHT = 1.0
+_DECODER_WEIGHT = 1.0
+# An answer that the decoder does not know is not less likely than this.
+_LEAST_LIKELY = -8.0
+# What it says where it has no answer, and what is never one here.
+_NO_NAMES = frozenset(("not found", "yes", "no"))
 COUNT_IS_A_GUESS = "counting things within a picture is a guess of the encoder"
 
 
@@ -267,8 +273,11 @@ def _pick(view: View, question: Question) -> Finding:
     found = view.presence(question.presupposed) if question.presupposed else None
     if found is not None and not found.present:
         return _absent(found)
-    names, evidence = _candidates(view, question, _focus(view, found))
+    focus = _focus(view, found)
+    names = _candidates(view, question, focus)
+    names, told = _ask_decoder(view, question, focus, names)
     phrases = [question.template.format(name) for name in names]
+    evidence = told + _evidence(view, question, focus, names)
     finding = _best_of(view, names, phrases, found, evidence)
     assert finding.answer is not None
     best = question.template.format(finding.answer)
@@ -323,14 +332,11 @@ def _best_of(
     return Finding(answer, score, (), others)
 
 
-def _pixels(view: View, frames: Array) -> Array | float:
-    """What the pixels of frames, bool (N,), add to the logits of the colours (11,)."""
-    thumbnails = view.timeline.thumbnails
-    shown = [thumbnails[i] for i in np.flatnonzero(frames)] if thumbnails else []
-    return _COLOUR_WEIGHT * standing_out(shown) if shown else 0.0
-
-
 def _describe(view: View, question: Question) -> Finding:
+    told = caption_part(view)
+    if told is not None:
+        sentence, found = told
+        return Finding(sentence, found.probability, found.segments)
     pooled = view.pooled(view.part)
     (concepts,) = view.scorer.bank.say(pooled)
     frames = np.flatnonzero(view.part)
@@ -365,16 +371,10 @@ def _focus(view: View, found: Presence | None) -> Array:
     return np.logical_or.reduce(shown) & view.part
 
 
-def _candidates(view: View, question: Question, focus: Array) -> tuple[list[str], Array | float]:
-    """Answers to choose from, and what speaks for each beside the encoder, for the logits.
-
-    They are a list of their own, or the best of a section of the bank.
-    """
-    if question.kind == "colour":
-        return list(read_candidates().answers["colour"]), _pixels(view, focus)
+def _candidates(view: View, question: Question, focus: Array) -> list[str]:
+    """Answers to choose from: a list of their own, or the best of a section of the bank."""
     if question.kind not in _SECTIONS:
-        names = list(read_candidates().answers[question.kind])
-        return names, _prior(question, names)
+        return list(read_candidates().answers[question.kind])
     bank = view.scorer.bank
     asked = content_words(f"{question.subject} {question.statement}")
     people = {word for item in read_candidates().answers["person"] for word in content_words(item)}
@@ -387,19 +387,37 @@ def _candidates(view: View, question: Question, focus: Array) -> tuple[list[str]
         if section == _SECTIONS[question.kind] and not words & asked and not unfit:
             allowed.append(i)
     names = [bank.bank.entries[i] for i in allowed]
-    evidence = _prior(question, names)
-    logits = view.centred(focus, bank.vectors[allowed])
-    logits = logits * view.scorer.model.encoder.logit_scale + evidence
-    best = np.argsort(-logits, kind="stable")[:_SHORTLIST]
-    return [names[i] for i in best], evidence[best]
+    logits = view.centred(focus, bank.vectors[allowed]) * view.scorer.model.encoder.logit_scale
+    best = np.argsort(-logits - _evidence(view, question, focus, names), kind="stable")
+    return [names[i] for i in best[:_SHORTLIST]]
 
 
-def _prior(question: Question, names: Sequence[str]) -> Array:
-    """What is known of the names before looking (L,); nothing of what is just there.
+def _evidence(view: View, question: Question, focus: Array, names: Sequence[str]) -> Array:
+    """What speaks for each name (L,) beside encoder and decoder, for the logits.
 
-    Captions tell what people do and where; that most animals in them are dogs tells nothing about
-    the animal of another video.
+    For colours those are the pixels, else what is known before looking. Captions tell what people
+    do and where; that most animals in them are dogs tells nothing about the animal of another
+    video, so of what is just there nothing is known.
     """
+    none, thumbnails = np.zeros(len(names)), view.timeline.thumbnails
+    if question.kind == "colour" and thumbnails:
+        shown = standing_out([thumbnails[i] for i in np.flatnonzero(focus)])
+        seen = dict(zip(COLOURS, _COLOUR_WEIGHT * shown, strict=True))
+        return np.array([seen.get(name, 0.0) for name in names])
     if question.template == "{}" or question.kind in _UNSEEN_KINDS:
-        return np.zeros(len(names))
+        return none
     return read_commonness().log_prior(names, question.subject)
+
+
+def _ask_decoder(
+    view: View, question: Question, focus: Array, names: list[str]
+) -> tuple[list[str], Array]:
+    """The names with the decoder's own answers among them, and how likely it finds each (L,)."""
+    describer, places = view.scorer.describer, view.places(focus)
+    if describer is None or places is None:
+        return names, np.zeros(len(names))
+    own = describer.answer(places, [question.words] * len(places))
+    names = list(dict.fromkeys([*names, *(name for name in own if name not in _NO_NAMES)]))
+    logs = np.logaddexp.reduce(describer.log_likelihood(places, question.words, names), axis=0)
+    logs = np.maximum(logs - np.log(len(places)), _LEAST_LIKELY)
+    return names, np.asarray(_DECODER_WEIGHT * logs)

@@ -62,6 +62,7 @@ class Question:
         part: which part of the video it is about.
         event: what BEFORE and AFTER refer to.
         seconds: the time that AT refers to.
+        words: the text in lower case, without what says which part of the video it is about.
     """
 
     text: str
@@ -74,6 +75,7 @@ class Question:
     part: Part = Part.WHOLE
     event: str = ""
     seconds: float = 0.0
+    words: str = ""
 
     @property
     def is_whole(self) -> bool:

@@ -13,6 +13,7 @@ the file from captioned and labelled pictures). For others it is the rank within
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Sequence
@@ -22,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from videomm.models.describer import Describer
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import EmbeddedBank
 from videomm.tasks.scenes import find_scenes
@@ -42,6 +45,8 @@ _RANK_NEEDED = 0.85
 # A moment lasts while the score is above this share of the way from the usual frame to the best;
 # of 0.4 to 0.7 the one that found most captions in compositions of validation pictures.
 _MOMENT_LEVEL = 0.6
+# Frames that a decoder reads to describe a stretch of a video or to answer about it.
+_MOST_SEEN = 3
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,15 @@ class PhraseScorer:
     Args:
         model: scores them.
         bank: of videomm, in the space of the model's encoder.
+        describer: puts what the model's encoder sees into words; None where there is none for it.
     """
 
-    def __init__(self, model: VideoModel, bank: EmbeddedBank) -> None:
+    def __init__(
+        self, model: VideoModel, bank: EmbeddedBank, describer: Describer | None = None
+    ) -> None:
         self.model = model
         self.bank = bank
+        self.describer = describer
         self._known: dict[str, Array] = {}
 
     @cached_property
@@ -239,6 +248,23 @@ class View:
         """Unit mean (1, D) of the chosen frames, bool (N,)."""
         mean = self.frames[frames].mean(axis=0, keepdims=True)
         return np.asarray(mean / np.linalg.norm(mean))
+
+    def places(self, frames: Array) -> Array | None:
+        """What the image tower sees at each place of some of the chosen frames, bool (N,).
+
+        Returns:
+            float32 (F, P, C) of up to `_MOST_SEEN` frames, evenly spread; None where nothing reads
+            them or the timeline has no thumbnails.
+        """
+        if self.scorer.describer is None or not self.timeline.thumbnails:
+            return None
+        chosen = np.flatnonzero(frames)
+        spread = np.linspace(0, len(chosen) - 1, min(_MOST_SEEN, len(chosen)) + 2)[1:-1]
+        pictures = []
+        for i in chosen[np.unique(spread.round().astype(int))]:
+            with Image.open(io.BytesIO(self.timeline.thumbnails[i])) as picture:
+                pictures.append(np.asarray(picture.convert("RGB")))
+        return self.scorer.model.encoder.encode_spatial(np.stack(pictures))
 
     def frames_in(self, segment: Segment) -> Array:
         """The frames that stand for a part of the segment, bool (N,)."""

@@ -70,8 +70,9 @@ def parse_question(text: str, kinds: dict[str, str] | None = None) -> Question:
         if match:
             question = build({key: value or "" for key, value in match.groupdict().items()}, known)
             if question is not None and question.is_whole:
-                return replace(question, text=text.strip(), **where)  # type: ignore[arg-type]
-    return Question(text.strip(), Form.OPEN, template="{}", kind="object", **where)  # type: ignore[arg-type]
+                return replace(question, text=text.strip(), words=words, **where)  # type: ignore[arg-type]
+    open_question = Question(text.strip(), Form.OPEN, template="{}", kind="object", words=words)
+    return replace(open_question, **where)  # type: ignore[arg-type]
 
 
 def _normalise(text: str) -> str:

@@ -12,8 +12,11 @@ from PIL import Image
 
 from videomm.config import SummarizeConfig
 from videomm.errors import InvalidInputError
+from videomm.models.describer import Describer
 from videomm.models.video_model import VideoModel
+from videomm.tasks.captions import caption_part
 from videomm.tasks.concepts import EmbeddedBank, describe, get_bank
+from videomm.tasks.presence import PhraseScorer, View
 from videomm.tasks.scenes import find_scenes, frame_weights
 from videomm.types import Array, Keyframe, Segment, Summary, Timeline, clock
 
@@ -34,6 +37,7 @@ def summarize_timeline(
     model: VideoModel,
     config: SummarizeConfig | None = None,
     bank: EmbeddedBank | None = None,
+    describer: Describer | None = None,
 ) -> Summary:
     """Sum up a video from its timeline alone.
 
@@ -43,6 +47,7 @@ def summarize_timeline(
             rates the frames as well.
         config: 15 % of the video, at most 60 s, unless told otherwise.
         bank: the concepts, embedded already; read and embedded here unless given.
+        describer: writes the sentences; the bank's words stand where it is not sure, or is None.
 
     Returns:
         A summary without files.
@@ -55,7 +60,8 @@ def summarize_timeline(
     bank = bank or get_bank(model.encoder, config.bank)
     ranges = find_scenes(timeline)
     importance = rate_importance(timeline, ranges, model)
-    texts = _scene_texts(timeline, ranges, bank)
+    scorer = PhraseScorer(model, bank, describer)
+    texts, unsure = _scene_texts(timeline, ranges, scorer)
     scenes = [
         Segment(
             float(timeline.bounds[first]),
@@ -70,6 +76,11 @@ def summarize_timeline(
         warnings += (
             f"the words are not calibrated for {model.name}: each scene gets the best ranks of "
             "the bank, right or not",
+        )
+    if describer is not None and unsure:
+        warnings += (
+            f"{unsure} of {len(scenes)} scenes are told in single words: no sentence about them "
+            "was sure enough",
         )
     if model.importance is not None:
         warnings += (f"what is worth watching is rated as {model.name} was trained to",)
@@ -334,19 +345,26 @@ def _keyframes(
 
 
 def _scene_texts(
-    timeline: Timeline, scenes: list[tuple[int, int]], bank: EmbeddedBank
-) -> list[str]:
-    """A sentence a scene, from the mean of its frames; a flat picture has nothing to tell."""
+    timeline: Timeline, scenes: list[tuple[int, int]], scorer: PhraseScorer
+) -> tuple[list[str], int]:
+    """A sentence a scene, and for how many it is in words of the bank.
+
+    They are of the mean of the scene's frames; a flat picture has nothing to tell.
+    """
     content = _has_content(timeline)
     weights = (frame_weights(timeline) * content)[:, None]
     means = [(timeline.embeddings[a:b] * weights[a:b]).mean(axis=0) for a, b in scenes]
     pictures = np.stack(means)
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-8
-    said = bank.say(pictures)
-    return [
-        (describe(concepts) if content[a:b].any() else "") or UNSAID
-        for (a, b), concepts in zip(scenes, said, strict=True)
-    ]
+    view, texts, unsure = View(timeline, scorer), [], 0
+    for (first, last), concepts in zip(scenes, scorer.bank.say(pictures), strict=True):
+        scene = view.limited_to(first, last)
+        scene.part &= content
+        told = caption_part(scene) if scene.part.any() else None
+        unsure += told is None
+        words = describe(concepts) if scene.part.any() else ""
+        texts.append(told[0] if told else words or UNSAID)
+    return texts, unsure
 
 
 def _story(scenes: list[Segment], duration: float) -> str:
