@@ -80,6 +80,9 @@ def test_right_answers() -> None:
     number = by_text(("A dog and three dogs .",))["how many dogs are there"]
     assert number.is_right("three")
     assert not number.is_right("two")
+    doing = PictureQuestion(0, "doing", "", "riding", "man", frozenset({"riding"}))
+    assert doing.is_right("riding a horse")
+    assert not doing.is_right("a horse")
 
 
 def many_pictures() -> list[list[str]]:

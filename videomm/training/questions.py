@@ -63,7 +63,8 @@ class PictureQuestion:
         question: lower-case words, without a question mark.
         answer: what is to be said.
         thing: the noun that it is about.
-        right: the words one of which a right answer ends with, or all of the answer.
+        right: the words one of which a right answer ends with, or all of the answer; of what
+            somebody does it begins with it: "riding a horse".
     """
 
     picture: int
@@ -76,7 +77,8 @@ class PictureQuestion:
     def is_right(self, answer: str) -> bool:
         """Whether an answer counts as right: "a man" where the captions have "the man"."""
         words = answer.split()
-        return answer in self.right or (bool(words) and singular(words[-1]) in self.right)
+        said = words[:1] if self.family == "doing" else words[-1:]
+        return answer in self.right or any(singular(word) in self.right for word in said)
 
 
 Key = TypeVar("Key")
