@@ -338,6 +338,7 @@ class Summary:
 
     Attributes:
         text: what is to be seen when, in sentences.
+        method: what wrote them: `decoder`, with words of the bank where it was not sure, or `bank`.
         keyframes: in order of time, no two of them alike.
         segments: the stretches worth watching, in order of time, within the asked-for length.
         files: what was written, by kind such as `page` or `reel`; empty where nothing was.
@@ -356,6 +357,7 @@ class Summary:
     scenes: tuple[Segment, ...]
     sampling: dict[str, Any]
     duration: float
+    method: str = "bank"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""
@@ -384,7 +386,8 @@ class Answer:
             is there; for yes/no, times and counts the probability of that answer; for None the
             probability, under one half, that something was there after all.
         method: which way it was answered: `choices`, `yes/no`, `when`, `how long`, `how many`,
-            `timeline`, `pick`, `describe`, `open`, `none`, or `answerer`.
+            `timeline`, `pick`, `describe`, `open`, `none`, or `answerer`; with `, decoder` behind
+            where the text decoder had a say.
         evidence: segments that the answer rests on, best first.
         alternatives: other answers, best first.
     """

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from tests.tasks.describing import GreyDescriber, grey_thumbnails, with_describer
@@ -210,6 +211,7 @@ def test_the_decoder_is_asked_in_its_own_words():
 def test_the_decoders_own_answer_is_one_of_the_candidates():
     found, _ = ask_with({"running on grass": -0.1}, "What is the dog doing?")
     assert found.answer == "running on grass"
+    assert found.method == "pick, decoder"
     assert found.evidence[0].start == 0
     assert "running" in [other.answer for other in found.alternatives]
 
@@ -219,6 +221,28 @@ def test_of_near_candidates_the_one_that_the_decoder_finds_likely_wins():
     assert plain.answer == "on a sofa"
     found, _ = ask_with({"on a roof": -0.1, "on a sofa": -7.0}, "Where is the cat?")
     assert found.answer == "on a roof"
+
+
+def test_the_decoder_may_refuse_what_the_encoder_finds_and_the_other_way_round():
+    def presence(refusal):
+        found, _ = ask_with({"not found": refusal, "running": -1.0}, "What is the dog doing?")
+        return found.score
+
+    # With the odds of an answer even nothing changes: the score is that of the encoder's presence.
+    assert presence(np.log(0.999)) < presence(np.log(0.5)) < presence(np.log(0.001))
+
+
+def test_how_many_is_judged_by_the_decoder_too():
+    plain, _ = ask_with({}, "How many cats are there?", thumbnails=())
+    told, _ = ask_with({"three": -0.01, "one": -5.0}, "How many cats are there?")
+    assert plain.answer != "3"
+    assert told.answer == "3"
+
+
+def test_a_closed_list_is_the_encoders_alone():
+    found, describer = ask_with({"a horse": -0.1}, "What animal is there?")
+    assert (found.answer, found.method) == ("a cat", "pick")
+    assert not describer.asked
 
 
 @pytest.mark.parametrize("refusal", ["not found", "yes", "no"])

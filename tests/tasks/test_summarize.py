@@ -309,6 +309,8 @@ def test_a_decoder_writes_the_sentences():
         "A cat sleeping.",
     ]
     assert "From 0:00.0 to 0:03.0: A dog running on a lawn." in result.text
+    assert result.method == "decoder"
+    assert summarize(make_timeline(shots(6))).method == "bank"
     assert not any("single words" in warning for warning in result.warnings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,14 +10,12 @@ from videomm.evaluation.captions import caption_words
 from videomm.models.decoder import END, PAD, START, UNKNOWN
 from videomm.training.caption_data import (
     LONGEST,
-    CaptionedPictures,
     batches_of_epoch,
     build_tokenizer,
     caption_ids,
     captions_of,
     pack,
     question_ids,
-    with_captions,
 )
 from videomm.training.image_data import ImageRow
 from videomm.training.questions import PictureQuestion
@@ -65,15 +62,6 @@ def test_what_is_said_about_a_picture() -> None:
     assert said("caltech101", "accordion") == ("an accordion",)
     assert said("intel_scenes", "buildings") == ("buildings",)
     assert said("sports100", "air hockey") == ()
-
-
-def test_pictures_without_captions_are_left_out() -> None:
-    views = [np.arange(6, dtype=np.float16).reshape(3, 1, 2) + view for view in range(2)]
-    data = CaptionedPictures(views, [[[START, 5, END]], [], [[START, 6, END]]], [["a"], [], ["b"]])
-    left = with_captions(data)
-    assert left.ids == [[[START, 5, END]], [[START, 6, END]]]
-    assert left.references == [["a"], ["b"]]
-    assert [view[:, 0, 0].tolist() for view in left.views] == [[0, 4], [1, 5]]
 
 
 def test_a_prompt_is_read_and_not_learned() -> None:

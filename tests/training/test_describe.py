@@ -131,7 +131,7 @@ def test_the_weights_of_the_best_measurement_are_kept(
 
 def test_a_reward_is_the_loss_of_own_captions_and_the_step_decides_which() -> None:
     data = pictures()
-    decoder = new_describer(data).decoder
+    decoder = new_describer(data, dropout=0.0).decoder
     loss = reward(data, SMALL, max_tokens=6)
     rows, places = [0, 3], torch.from_numpy(data.views[0][[0, 3]]).float()
     seen = torch.ones(places.shape[:2], dtype=torch.bool)
@@ -139,6 +139,17 @@ def test_a_reward_is_the_loss_of_own_captions_and_the_step_decides_which() -> No
     assert first.item() == again.item() != other.item()
     first.backward()
     assert decoder.embedding.weight.grad is not None
+
+
+def test_a_label_is_no_caption_to_be_like() -> None:
+    data = pictures()
+    labelled = replace(data, ids=[row[:1] for row in data.ids])
+    decoder = new_describer(data, dropout=0.0).decoder
+    rows, places = [0, 3], torch.from_numpy(data.views[0][[0, 3]]).float()
+    seen = torch.ones(places.shape[:2], dtype=torch.bool)
+    rewarded = reward(labelled, SMALL, max_tokens=6)(decoder, rows, places, seen, 0)
+    known = likelihood(labelled, SMALL)(decoder, rows, places, seen, 0)
+    assert rewarded.item() == pytest.approx(known.item(), rel=1e-6)
 
 
 def test_answers_are_learned_beside_captions() -> None:

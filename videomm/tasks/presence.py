@@ -204,6 +204,7 @@ class View:
         self.frames = _smooth_within(context, self.scenes)
         self.part = np.ones(len(timeline), dtype=bool)
         self._said = scorer.model.said(timeline)
+        self._places: dict[int, Array] = {}
 
     def limited_to(self, first: int, last: int) -> View:
         """The same view with only the frames `[first, last)` in question."""
@@ -233,6 +234,11 @@ class View:
         return sims if self._said is None else sims + self._said[frames].mean(axis=0) @ texts.T
 
     @property
+    def described(self) -> bool:
+        """Whether the describer has looked at any of the frames."""
+        return bool(self._places)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of an answer should know about how it was judged."""
         if self._said is None:
@@ -260,11 +266,13 @@ class View:
             return None
         chosen = np.flatnonzero(frames)
         spread = np.linspace(0, len(chosen) - 1, min(_MOST_SEEN, len(chosen)) + 2)[1:-1]
-        pictures = []
-        for i in chosen[np.unique(spread.round().astype(int))]:
-            with Image.open(io.BytesIO(self.timeline.thumbnails[i])) as picture:
-                pictures.append(np.asarray(picture.convert("RGB")))
-        return self.scorer.model.encoder.encode_spatial(np.stack(pictures))
+        places = chosen[np.unique(spread.round().astype(int))].tolist()
+        new = [i for i in places if i not in self._places]
+        if new:
+            pictures = np.stack([_picture(self.timeline.thumbnails[i]) for i in new])
+            seen = self.scorer.model.encoder.encode_spatial(pictures)
+            self._places.update(zip(new, seen, strict=True))
+        return np.stack([self._places[i] for i in places])
 
     def frames_in(self, segment: Segment) -> Array:
         """The frames that stand for a part of the segment, bool (N,)."""
@@ -326,6 +334,11 @@ class View:
         # Equal chances, as a curve gives them at its ends, are told apart by the similarity.
         order = np.lexsort((-tops, -chances))
         return tuple(self.span(runs[i][0], runs[i][1], float(chances[i])) for i in order if kept[i])
+
+
+def _picture(jpeg: bytes) -> Array:
+    with Image.open(io.BytesIO(jpeg)) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _smooth_within(vectors: Array, scenes: Sequence[tuple[int, int]]) -> Array:

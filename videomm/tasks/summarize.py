@@ -97,6 +97,7 @@ def summarize_timeline(
         scenes=tuple(scenes),
         sampling=timeline.plan,
         duration=timeline.duration,
+        method="bank" if describer is None else "decoder",
     )
 
 

@@ -57,16 +57,6 @@ class CaptionedPictures:
     questions: Sequence[Sequence[Sequence[int]]] = ()
 
 
-def with_captions(data: CaptionedPictures) -> CaptionedPictures:
-    """Only the pictures that have captions, without questions."""
-    rows = [row for row, captions in enumerate(data.ids) if captions]
-    return CaptionedPictures(
-        views=[view[rows] for view in data.views],
-        ids=[data.ids[row] for row in rows],
-        references=[data.references[row] for row in rows],
-    )
-
-
 def captions_of(row: ImageRow) -> tuple[str, ...]:
     """What is right to say about a picture: its captions, or its label as it stands in a sentence.
 

@@ -37,7 +37,6 @@ from videomm.training.caption_data import (
     caption_ids,
     captions_of,
     question_ids,
-    with_captions,
 )
 from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.image_data import CAPTION_SETS, LABEL_SETS, ImageArchive, load_split
@@ -54,7 +53,8 @@ from videomm.training.self_critical import CiderReward, advantages, draw_caption
 from videomm.training.spatial import cache_spatial
 
 PENALTIES = (0.0, 0.3, 0.6, 0.9)
-REWARD_STEPS, REWARD_LR = 800, 5e-5
+REWARD_STEPS, REWARD_LR = 1200, 5e-5
+LIKELIHOOD_SHARE = 0.2  # beside the reward
 
 
 @dataclass(frozen=True)
@@ -161,18 +161,30 @@ def likelihood(train: CaptionedPictures, config: DescribeConfig) -> StepLoss:
 
 
 def reward(train: CaptionedPictures, config: DescribeConfig, max_tokens: int) -> StepLoss:
-    """The decoder's own captions are to be likelier, the better they are."""
+    """The decoder's own captions are to be likelier, the better they are, and people's likely.
+
+    Labels are no captions to be like: the reward is of pictures with several captions alone. The
+    likelihood of all texts keeps what was learned of labels and answers.
+    """
     cider = CiderReward(train.ids)
+    known = likelihood(train, config)
 
     def loss(
         decoder: TextDecoder, rows: Sequence[int], places: Tensor, seen: Tensor, seed: int
     ) -> Tensor:
+        likely = known(decoder, rows, places, seen, seed)
+        described = [i for i, row in enumerate(rows) if len(train.ids[row]) > 1]
+        if not described:
+            return likely
         decoder.eval()
+        places = places[described]
         captions = draw_captions(decoder, places, config.samples, seed, max_tokens)
         rewards = [
-            [cider(row, ids) for ids in drawn] for row, drawn in zip(rows, captions, strict=True)
+            [cider(rows[i], ids) for ids in drawn]
+            for i, drawn in zip(described, captions, strict=True)
         ]
-        return policy_loss(decoder, places, captions, advantages(torch.tensor(rewards)))
+        policy = policy_loss(decoder, places, captions, advantages(torch.tensor(rewards)))
+        return policy + LIKELIHOOD_SHARE * likely
 
     return loss
 
@@ -333,7 +345,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.reward_steps and not options.blind:
         rewarded = replace(config, steps=options.reward_steps, lr=REWARD_LR)
         checkpoint = options.work / f"{name}_{rewarded.steps}.pt"
-        train = with_captions(train)
         step_loss = reward(train, rewarded, describer.generation.max_tokens)
         train_decoder(describer, train, val, checkpoint, rewarded, step_loss)
     if not options.blind:
