@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,8 +7,10 @@ import torch
 
 from tests.fakes import FakeEncoder
 from videomm import hub
+from videomm.encoder import TINY_DIR, load_encoder
 from videomm.errors import InvalidInputError, ModelNotAvailableError
 from videomm.hub import (
+    find_decoder,
     list_models,
     load_decoder,
     load_model,
@@ -209,3 +212,19 @@ def test_tokenizer_of_another_decoder(describer, tmp_path):
     build_tokenizer(["a dog"], 1).save(str(tmp_path / "described" / "decoder.tokenizer.json"))
     with pytest.raises(ModelNotAvailableError, match="has 6 tokens, the decoder 9"):
         load_decoder(tmp_path / "described", ENCODER)
+
+
+def test_the_decoder_beside_an_encoder_is_found(tiny, tmp_path):
+    describer = find_decoder(tiny)
+    assert describer is not None
+    assert describer.encoder_fingerprint == tiny.fingerprint
+    assert find_decoder(ENCODER) is None
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for file in TINY_DIR.iterdir():
+        if not file.name.startswith("decoder."):
+            shutil.copy(file, bare)
+    assert find_decoder(load_encoder(str(bare))) is None
+    shutil.copy(TINY_DIR / "decoder.json", bare)
+    with pytest.raises(ModelNotAvailableError, match="is not whole"):
+        find_decoder(load_encoder(str(bare)))

@@ -136,6 +136,20 @@ def test_load_gives_a_pipeline_with_the_embedded_model(own_cache):
 
 
 @pytest.mark.slow
+def test_the_embedded_model_describes_and_answers_with_its_own_decoder(own_cache):
+    pipe = videomm.load("tiny", progress=False)
+    timeline = pipe.embed(CLIP)
+    summary = pipe.summarize(CLIP)
+    assert summary.method == "decoder"
+    # The man with the camera; scenes of things are left to the bank.
+    (man,) = [scene.text for scene in summary.scenes if 14 <= scene.start < 16]
+    assert "man" in man.split()
+    answer = pipe.ask(timeline, "What is the man doing?")
+    assert answer.method == "pick, decoder"
+    assert answer.evidence[0].start == pytest.approx(14.0, abs=0.5)
+    assert pipe.ask(timeline, "What animal is it?").method == "pick"
+
+
 def test_two_runs_at_once_share_a_cache(own_cache):
     code = f"""
 import videomm

@@ -180,8 +180,11 @@ class VideoPipeline:
             if reel and isinstance(video, np.ndarray):
                 raise InvalidInputError("frames in an array give no reel; pass reel=False")
         timeline = self._embed_frames(video, times, fps)
-        bank = self._bank(config.bank)
-        summary = summarize_timeline(timeline, self._open_model, config, bank, self._describer)
+        # Who brings words of their own wants those.
+        describer = self._describer if config.bank is None else None
+        summary = summarize_timeline(
+            timeline, self._open_model, config, self._bank(config.bank), describer
+        )
         if out is None:
             return summary
         return write_summary(

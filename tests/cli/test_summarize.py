@@ -20,7 +20,7 @@ def test_json_has_the_documented_shape(videomm, tmp_path, monkeypatch):
     done = videomm("summarize", CLIP, "--json")
     assert (done.code, done.err) == (0, "")
     (row,) = done.rows
-    assert {*KEYS, "files", "scenes", "sampling", "duration"} == set(row)
+    assert {*KEYS, "files", "scenes", "sampling", "duration", "method"} == set(row)
     assert (row["path"], row["model"], row["complete"]) == (str(CLIP), "tiny", True)
     assert all(set(item) == {"time", "text", "score"} for item in row["keyframes"])
     segments = [*row["segments"], *row["scenes"]]
@@ -61,6 +61,7 @@ def test_own_words(videomm, tmp_path):
     bank = tmp_path / "words.txt"
     bank.write_text("[objects]\nmy tabby\n[scenes]\n[actions]\n")
     (row,) = videomm("summarize", CLIP, "--bank", bank, "--json").rows
+    assert row["method"] == "bank"
     assert {item["text"] for item in row["scenes"]} <= {
         "My tabby.",
         "Nothing recognised with confidence.",

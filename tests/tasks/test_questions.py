@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from videomm.errors import InvalidInputError
 from videomm.tasks.candidates import read_candidates
-from videomm.tasks.questions import Form, Part, parse_question
+from videomm.tasks.questions import Form, Part, learned_words, parse_question
 
 WORDS = read_candidates().words
 
@@ -255,3 +255,25 @@ def test_any_text_is_a_question_or_has_no_words(text):
     else:
         with pytest.raises(InvalidInputError, match="a question must have words"):
             parse(text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "learned"),
+    [
+        ("What is the man doing at the end?", "what is the man doing"),
+        ("what are the small dogs chasing", "what is the small dog chasing"),
+        ("What color is the car?", "what colour is the car"),
+        ("Where's the girl?", "where is the girl"),
+        ("who is swimming?", "who is swimming"),
+        ("How many children are there in the video?", "how many children are there"),
+        ("What is there?", "what is there"),
+        ("What animal can be seen?", "what animal can be seen"),
+        ("who is wearing a hat?", None),
+        ("what lies on the rock?", None),
+        ("What is flowing?", None),
+        ("When does the dog jump?", None),
+        ("what is the man holding in his hand?", None),
+    ],
+)
+def test_the_words_that_the_decoder_learned(asked, learned):
+    assert learned_words(parse(asked).words) == learned

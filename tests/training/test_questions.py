@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from videomm.tasks.questions import learned_words
 from videomm.training.image_data import ImageRow
 from videomm.training.questions import (
     FAMILIES,
@@ -164,3 +165,13 @@ def test_captions_name_animals_and_vehicles_but_not_people_or_what_food_is_calle
         ("what animal is it", "a dog"),
         ("what vehicle is it", "a car"),
     ]
+
+
+def test_answers_ask_the_decoder_in_the_words_that_it_was_taught() -> None:
+    labels = (("sports100", "golf"), ("intel_scenes", "sea"), ("caltech101", "elephant"))
+    rows = [ImageRow(name, "x.webp", "train", (), label) for name, label in labels]
+    taught = [*make_questions(many_pictures(), 0), *name_questions(rows)]
+    assert {question.family for question in taught} > {"doing", "where", "colour", "name"}
+    for question in taught:
+        if question.family != "yes/no":
+            assert learned_words(question.question) == question.question

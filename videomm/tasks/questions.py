@@ -20,8 +20,9 @@ from videomm.tasks.grammar import (
     Question,
     event_phrase,
 )
+from videomm.tasks.phrases import singular
 
-__all__ = ["Form", "Part", "Question", "parse_question"]
+__all__ = ["Form", "Part", "Question", "learned_words", "parse_question"]
 
 _TAIL = re.compile(
     rf"\s+(?:(?:in|on|of|during|throughout) (?:the|this|that) {VIDEO}"
@@ -44,6 +45,39 @@ _ENDS = (
     (re.compile(r"\s+(?:last|finally)$"), Part.LAST),
 )
 _NEAR = re.compile(r"\s+(?:(?:right|just|directly) )?(before|after) (.+)$")
+
+
+_NOUN = r"(?:[a-z-]+ )?[a-z-]+"
+_LEARNED = (
+    (rf"(?P<head>what) (?:is|are|was|were) the (?P<noun>{_NOUN}) (?P<verb>[a-z]+ing)",
+     "{head} is the {noun} {verb}"),
+    (rf"(?P<head>what colour|where) (?:is|are|was|were) the (?P<noun>{_NOUN})",
+     "{head} is the {noun}"),
+    (r"who (?:is|are|was|were) (?P<verb>[a-z]+ing)", "who is {verb}"),
+    (rf"how many (?P<many>{_NOUN}) (?:are|were) there", "how many {many} are there"),
+    (r"what (?P<kind>[a-z]+ )?(?P<rest>is it|is there|can be seen)", "what {kind}{rest}"),
+)  # fmt: skip
+
+
+def learned_words(words: str) -> str | None:
+    """A question in the words that the text decoder was taught (`videomm.training.questions`).
+
+    Args:
+        words: of a `Question`.
+
+    Returns:
+        Such as `what is the dog doing` for `what are the dogs doing`; None for other forms, which
+        it would answer with what comes to its mind.
+    """
+    words = re.sub(r"\bcolor\b", "colour", words)
+    for pattern, form in _LEARNED:
+        found = re.fullmatch(pattern, words)
+        if found:
+            parts = {name: value or "" for name, value in found.groupdict().items()}
+            if "noun" in parts:
+                parts["noun"] = singular(parts["noun"])
+            return form.format(**parts)
+    return None
 
 
 def parse_question(text: str, kinds: dict[str, str] | None = None) -> Question:

@@ -61,7 +61,7 @@ def summarize_timeline(
     ranges = find_scenes(timeline)
     importance = rate_importance(timeline, ranges, model)
     scorer = PhraseScorer(model, bank, describer)
-    texts, unsure = _scene_texts(timeline, ranges, scorer)
+    texts = _scene_texts(timeline, ranges, scorer)
     scenes = [
         Segment(
             float(timeline.bounds[first]),
@@ -76,11 +76,6 @@ def summarize_timeline(
         warnings += (
             f"the words are not calibrated for {model.name}: each scene gets the best ranks of "
             "the bank, right or not",
-        )
-    if describer is not None and unsure:
-        warnings += (
-            f"{unsure} of {len(scenes)} scenes are told in single words: no sentence about them "
-            "was sure enough",
         )
     if model.importance is not None:
         warnings += (f"what is worth watching is rated as {model.name} was trained to",)
@@ -347,25 +342,24 @@ def _keyframes(
 
 def _scene_texts(
     timeline: Timeline, scenes: list[tuple[int, int]], scorer: PhraseScorer
-) -> tuple[list[str], int]:
-    """A sentence a scene, and for how many it is in words of the bank.
+) -> list[str]:
+    """A sentence a scene: the decoder's, or the bank's words for the mean of its frames.
 
-    They are of the mean of the scene's frames; a flat picture has nothing to tell.
+    A flat picture has nothing to tell.
     """
     content = _has_content(timeline)
     weights = (frame_weights(timeline) * content)[:, None]
     means = [(timeline.embeddings[a:b] * weights[a:b]).mean(axis=0) for a, b in scenes]
     pictures = np.stack(means)
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-8
-    view, texts, unsure = View(timeline, scorer), [], 0
+    view, texts = View(timeline, scorer), []
     for (first, last), concepts in zip(scenes, scorer.bank.say(pictures), strict=True):
         scene = view.limited_to(first, last)
         scene.part &= content
         told = caption_part(scene) if scene.part.any() else None
-        unsure += told is None
         words = describe(concepts) if scene.part.any() else ""
         texts.append(told[0] if told else words or UNSAID)
-    return texts, unsure
+    return texts
 
 
 def _story(scenes: list[Segment], duration: float) -> str:

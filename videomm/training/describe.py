@@ -52,7 +52,7 @@ from videomm.training.schedule import average_decay, learning_rate, step_seed, u
 from videomm.training.self_critical import CiderReward, advantages, draw_captions, policy_loss
 from videomm.training.spatial import cache_spatial
 
-PENALTIES = (0.0, 0.3, 0.6, 0.9)
+PENALTIES = (0.0, 0.3, 0.6, 0.9, 1.2)
 REWARD_STEPS, REWARD_LR = 1200, 5e-5
 LIKELIHOOD_SHARE = 0.2  # beside the reward
 
@@ -81,7 +81,7 @@ class DescribeConfig:
         seed: Of everything.
     """
 
-    steps: int = 1600
+    steps: int = 3200
     batch_size: int = 32
     views: int = 3
     min_count: int = 3
