@@ -21,6 +21,7 @@ from videomm.training import describe as module
 from videomm.training.caption_data import CaptionedPictures, build_tokenizer, caption_ids
 from videomm.training.caption_loss import caption_loss, validation_loss
 from videomm.training.describe import (
+    PENALTIES,
     DescribeConfig,
     choose_generation,
     hide_pictures,
@@ -180,7 +181,7 @@ def test_learns_what_pictures_show(tmp_path: Path, capsys: pytest.CaptureFixture
     chosen = choose_generation(describer, data, config)
     assert chosen.threshold == pytest.approx(np.quantile(likelihoods, 0.1), abs=0.1)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["stage"] for line in lines] == ["describe"] * 3 + ["generation"] * 4
+    assert [line["stage"] for line in lines] == ["describe"] * 3 + ["generation"] * len(PENALTIES)
     assert lines[2]["val"]["loss"] < 0.2 * untrained
 
 
