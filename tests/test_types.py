@@ -63,6 +63,14 @@ def test_bounds_tile_the_video_even_where_the_last_frame_is_late():
     assert make_timeline(times=(0.2, 3.0)).bounds.tolist() == [0.0, 3.0, 3.0]
 
 
+def test_bounds_of_a_damaged_video_end_where_its_frames_do():
+    damaged = make_timeline(times=(0.0, 0.5, 1.0), duration=10.0, complete=False)
+    assert damaged.bounds.tolist() == [0.0, 0.5, 1.0, 1.5]
+    nearly = make_timeline(times=(0.0, 0.5, 1.0), duration=1.2, complete=False)
+    assert nearly.bounds.tolist() == [0.0, 0.5, 1.0, 1.2]
+    assert make_timeline(times=(0.0, 0.5, 1.0), duration=10.0).bounds[-1] == 10.0
+
+
 def test_segment_and_plan_check_order():
     with pytest.raises(InvalidInputError, match="0 <= start <= end"):
         Segment(2.0, 1.0, 0.5)

@@ -256,8 +256,15 @@ class Timeline:
 
     @property
     def bounds(self) -> Array:
-        """float64 (N + 1,): frame i stands for [bounds[i], bounds[i + 1])."""
-        end = max(self.duration, float(self.times[-1]))
+        """float64 (N + 1,): frame i stands for [bounds[i], bounds[i + 1]).
+
+        The last one stands until the end of the video; of an incomplete one nobody knows what comes
+        later, so there it stands as long as the usual frame.
+        """
+        last = float(self.times[-1])
+        end = max(self.duration, last)
+        if not self.complete and len(self.times) > 1:
+            end = min(end, last + float(np.median(np.diff(self.times))))
         edges = np.append(self.times, end)
         edges[0] = 0.0
         return edges

@@ -81,6 +81,22 @@ def test_folder_without_videos_is_an_error_row(videomm, tmp_path):
     assert "no video files in the folder" in done.rows[0]["error"]["message"]
 
 
+def test_hidden_files_in_a_folder_are_no_videos(videomm, tmp_path):
+    shutil.copy(CLIP, tmp_path / "clip.mp4")
+    (tmp_path / "._clip.mp4").write_bytes(b"Mac OS X")
+    done = videomm("classify", tmp_path, *LABELS, "--json")
+    assert done.code == 0
+    assert [row["path"] for row in done.rows] == [str(tmp_path / "clip.mp4")]
+
+
+def test_a_terminal_without_bars_still_gets_the_labels():
+    call = [sys.executable, "-m", "videomm.cli.main", "classify", CLIP, *LABELS]
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(call, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "???" in done.stdout
+
+
 def test_url_is_refused_with_advice(videomm):
     done = videomm("classify", "https://example.org/a.mp4", *LABELS, "--json")
     assert done.rows[0]["error"]["kind"] == "RemoteVideoError"

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -207,7 +208,8 @@ def frame_model(monkeypatch, scores):
 def test_labels_of_frames_become_segments_and_shares_of_time(monkeypatch):
     cat, dog, none, unsure = [0.7, 0.2, 0.1], [0.1, 0.9, 0], [0.2, 0, 0.8], [0.4, 0.35, 0.25]
     model = frame_model(monkeypatch, [cat, unsure, dog, none, none, cat])
-    result = classify_timeline(timeline([AXES[0]] * 6, 4.0), None, model)
+    whole = replace(timeline([AXES[0]] * 6, 4.0), complete=True)
+    result = classify_timeline(whole, None, model)
     assert [(s.start, s.end, s.label) for s in result.segments] == [
         (0.0, 1.0, "cat"),
         (1.0, 1.5, "dog"),
@@ -220,7 +222,7 @@ def test_labels_of_frames_become_segments_and_shares_of_time(monkeypatch):
         ("dog", pytest.approx(0.5 / 4)),
     ]
     assert not result.unknown
-    sure = classify_timeline(timeline([AXES[0]] * 6, 4.0), None, model, ClassifyConfig(unknown=0.5))
+    sure = classify_timeline(whole, None, model, ClassifyConfig(unknown=0.5))
     assert sure.segments[0].end == 0.5
     assert sum(item.score for item in sure.labels) == pytest.approx(3.5 / 4)
     assert not sure.unknown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -69,6 +70,9 @@ def _root(
 
 def main() -> None:
     """Run the command: exit code 0 ok, 1 a file failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # bars and names that a terminal cannot show
+            stream.reconfigure(errors="replace")
     try:
         app()
     except VideommError as error:

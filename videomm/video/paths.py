@@ -76,10 +76,13 @@ def check_path(path: str | os.PathLike[str]) -> str:
 
 
 def videos_below(folder: str) -> list[str]:
-    """Files in a folder and all folders below it whose names end as videos' do, sorted."""
+    """Files in a folder and all folders below it whose names end as videos' do, sorted.
+
+    Hidden ones are left out: beside `clip.mp4` a disk may have `._clip.mp4`, which is no video.
+    """
     return sorted(
         os.path.join(base, name)
         for base, _, files in os.walk(folder)
         for name in files
-        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+        if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith(".")
     )
