@@ -29,19 +29,19 @@ from videomm.evaluation.composition_questions import (
     CompositionQuestion,
     draw_composition_questions,
 )
-from videomm.hub import load_decoder
+from videomm.hub import load_decoder, load_model
 from videomm.models.describer import Describer
-from videomm.pipeline import load
 from videomm.tasks.answer import answer_timeline
 from videomm.tasks.concepts import get_bank
 from videomm.tasks.phrases import NUMBERS
 from videomm.tasks.presence import PhraseScorer
+from videomm.tasks.questions import NOT_FOUND
 from videomm.timeline import timeline_from_frames
 from videomm.training.compositions import FPS, render
 from videomm.training.image_data import CAPTION_SETS, ImageArchive, ImageRow, load_split
-from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion, make_questions
+from videomm.training.questions import FAMILIES, PictureQuestion, make_questions
 from videomm.training.spatial import cache_spatial
-from videomm.types import Answer, Timeline
+from videomm.types import Answer
 
 FOLDER = Path(__file__).resolve().parent.parent / "videomm" / "weights" / "tiny"
 EXAMPLES = 3  # of each family
@@ -52,61 +52,39 @@ FRAME = 256, 340  # of a composition
 _WORDS = {str(number): word for word, number in NUMBERS.items()}
 
 
-class Asker:
-    """`videomm ask` on pictures and compositions, with a decoder or without."""
-
-    def __init__(self, describer: Describer | None) -> None:
-        self.model = load("tiny").model
-        self.scorer = PhraseScorer(self.model, get_bank(self.model.encoder), describer)
-
-    def ask(self, timeline: Timeline, question: str) -> Answer:
-        """The answer to one question."""
-        return answer_timeline(timeline, question, self.scorer)
-
-    def say(self, timeline: Timeline, question: str) -> str:
-        """The answer in the words of the questions: "two" for "2", and "not found"."""
-        said = self.ask(timeline, question).answer
-        return NOT_FOUND if said is None else _WORDS.get(said, said)
-
-
 def ask_about_pictures(
-    askers: dict[str, Asker],
+    scorer: PhraseScorer,
     archive: ImageArchive,
     rows: Sequence[ImageRow],
-    asked: dict[str, list[PictureQuestion]],
-) -> dict[str, dict[str, list[str]]]:
-    """Answers by asker and family; each picture is a video of one frame."""
-    answers: dict[str, dict[str, list[str]]] = {
-        name: {family: [""] * len(questions) for family, questions in asked.items()}
-        for name in askers
-    }
-    places: dict[int, list[tuple[str, int]]] = {}
-    for family, questions in asked.items():
-        for number, question in enumerate(questions):
-            places.setdefault(question.picture, []).append((family, number))
-    for picture, wanted in places.items():
-        image = archive.read(rows[picture])
+    asked: Sequence[PictureQuestion],
+) -> list[str]:
+    """What `videomm ask` answers to each, in the words of the questions: "two" for "2".
+
+    Each picture is a video of one frame.
+    """
+    answers = []
+    for question in asked:
+        image = archive.read(rows[question.picture])
         image.thumbnail((SIDE, SIDE))
-        timelines = {
-            name: timeline_from_frames(np.asarray(image)[None], one.model.encoder, times=[0.0])
-            for name, one in askers.items()
-        }
-        for family, number in wanted:
-            text = asked[family][number].question
-            for name, one in askers.items():
-                answers[name][family][number] = one.say(timelines[name], text)
+        pixels = np.asarray(image)[None]
+        timeline = timeline_from_frames(pixels, scorer.model.encoder, times=[0.0])
+        said = answer_timeline(timeline, question.question, scorer).answer
+        answers.append(NOT_FOUND if said is None else _WORDS.get(said, said))
     return answers
 
 
 def ask_about_compositions(
-    asker: Asker, archive: ImageArchive, rows: Sequence[ImageRow], asked: list[CompositionQuestion]
+    scorer: PhraseScorer,
+    archive: ImageArchive,
+    rows: Sequence[ImageRow],
+    asked: Sequence[CompositionQuestion],
 ) -> list[Answer]:
     """What `videomm ask` answers to each."""
     answers = []
     for question in asked:
         pixels = render(question.composition, lambda i: archive.read(rows[i]), FRAME)
-        timeline = timeline_from_frames(pixels, asker.model.encoder, fps=FPS)
-        answers.append(asker.ask(timeline, question.question))
+        timeline = timeline_from_frames(pixels, scorer.model.encoder, fps=FPS)
+        answers.append(answer_timeline(timeline, question.question, scorer))
     return answers
 
 
@@ -123,8 +101,8 @@ def composition_figures(
     middle of the video.
     """
     pairs = list(zip(questions, answers, strict=True))
-    right = [question.is_right(answer.answer, answer) for question, answer in pairs]
-    floor = Counter(str(question.count) for question in questions).most_common(1)[0][0]
+    right = [question.is_right(answer) for question, answer in pairs]
+    floor = Counter(question.count for question in questions).most_common(1)[0][0]
     guessed, frequent = [], []
     for question in questions:
         about = question.about
@@ -133,13 +111,10 @@ def composition_figures(
             guessed.append(about.is_right(said))
             frequent.append(about.is_right(common[about.family]))
         elif question.family == "when":
-            middle = question.composition.duration / 2
-            frequent.append(any(start <= middle < end for start, end in question.moments))
+            frequent.append(question.is_shown_at(question.composition.duration / 2))
         else:
-            frequent.append(question.is_right(floor))
-    pointing = [
-        question.points_there(answer) for question, answer in zip(questions, answers, strict=True)
-    ]
+            frequent.append(question.count == floor)
+    pointing = [question.points_there(answer) for question, answer in pairs]
     found = [answer.found for answer in answers]
     return {
         "questions": len(questions),
@@ -172,20 +147,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--number", type=int, default=500, help="questions of each family at most")
     parser.add_argument("--compositions", type=int, default=150, help="questions of each family")
     options = parser.parse_args(arguments)
-    encoder = load("tiny").model.encoder
+    model = load_model("tiny")
+    encoder, bank = model.encoder, get_bank(model.encoder)
     decoder, blind = (load_decoder(folder, encoder) for folder in (options.decoder, options.blind))
-    rows, archive = (
-        load_split(options.data, options.split, CAPTION_SETS[:1]),
-        ImageArchive(options.data),
-    )
+    rows = load_split(options.data, options.split, CAPTION_SETS[:1])
+    archive = ImageArchive(options.data)
     captions = [row.captions for row in rows]
     places = cache_spatial(encoder, archive, rows, 0, options.work / "spatial")
     made = make_questions(captions, 1)
     asked = draw_questions(made, options.number)
     learned = load_split(options.data, "train", CAPTION_SETS)
     common = most_frequent(make_questions([row.captions for row in learned], 0))
-    askers = {"ask": Asker(decoder), "no decoder": Asker(None)}
-    answers = ask_about_pictures(askers, archive, rows, asked)
+    scorers = {
+        "ask": PhraseScorer(model, bank, decoder),
+        "no decoder": PhraseScorer(model, bank),
+    }
     width = places.shape[2]
     figures: dict[str, dict[str, float]] = {}
     examples: dict[str, list[dict[str, Any]]] = {}
@@ -193,7 +169,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         questions = asked[family]
         words, of = [q.question for q in questions], [q.picture for q in questions]
         unseen = np.zeros((len(questions), 1, width), np.float16)
-        said = {name: answers[name][family] for name in askers}
+        said = {
+            name: ask_about_pictures(scorer, archive, rows, questions)
+            for name, scorer in scorers.items()
+        }
         said["decoder"] = decoder.answer(places[of], words)
         said["blind"] = blind.answer(unseen, words)
         said["most frequent"] = [common[family]] * len(questions)
@@ -207,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     composed: dict[str, dict[str, float]] = {}
     drawn = draw_composition_questions(captions, made, options.compositions, 1)
     for family, about in drawn.items():
-        found = ask_about_compositions(askers["ask"], archive, rows, about)
+        found = ask_about_compositions(scorers["ask"], archive, rows, about)
         composed[family] = composition_figures(about, found, blind, width, common)
         examples[family] = [
             {"question": q.question, "answer": answer.answer}

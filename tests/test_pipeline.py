@@ -135,7 +135,6 @@ def test_load_gives_a_pipeline_with_the_embedded_model(own_cache):
     assert videomm.load("tiny", cache=False).cache is None
 
 
-@pytest.mark.slow
 def test_the_embedded_model_describes_and_answers_with_its_own_decoder(own_cache):
     pipe = videomm.load("tiny", progress=False)
     timeline = pipe.embed(CLIP)
@@ -150,6 +149,7 @@ def test_the_embedded_model_describes_and_answers_with_its_own_decoder(own_cache
     assert pipe.ask(timeline, "What animal is it?").method == "pick"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_a_cache(own_cache):
     code = f"""
 import videomm

@@ -136,6 +136,12 @@ def timeline_from_frames(
     )
 
 
+def open_thumbnail(jpeg: bytes) -> Image.Image:
+    """One of a timeline's thumbnails as an RGB picture."""
+    with Image.open(io.BytesIO(jpeg)) as picture:
+        return picture.convert("RGB")
+
+
 def _thumbnails(pixels: Array) -> list[bytes]:
     """A JPEG a frame, longer side at most 256 pixels."""
     out = []

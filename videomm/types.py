@@ -364,7 +364,7 @@ class Summary:
     scenes: tuple[Segment, ...]
     sampling: dict[str, Any]
     duration: float
-    method: str = "bank"
+    method: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""

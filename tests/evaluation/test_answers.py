@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from videomm.evaluation.answers import accuracy, draw_questions, most_frequent
-from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion
+from videomm.tasks.questions import NOT_FOUND
+from videomm.training.questions import FAMILIES, PictureQuestion
 
 
 def ask(family: str, text: str, answer: str, *right: str) -> PictureQuestion:

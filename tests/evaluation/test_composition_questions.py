@@ -71,22 +71,22 @@ def test_counts_are_those_of_the_plan(drawn: dict[str, list[CompositionQuestion]
 
 def test_what_is_right(drawn: dict[str, list[CompositionQuestion]]) -> None:
     first = drawn["first"][0]
-    assert first.is_right("sleeping on a sofa")
-    assert not first.is_right("running")
-    assert not first.is_right(None)
+    assert first.is_right(an_answer("sleeping on a sofa"))
+    assert not first.is_right(an_answer("running"))
+    assert not first.is_right(an_answer(None))
     scenes = replace(drawn["how many scenes"][0], count=3)
-    assert scenes.is_right("3")
-    assert not scenes.is_right("4")
+    assert scenes.is_right(an_answer("3"))
+    assert not scenes.is_right(an_answer("4"))
 
 
 def test_evidence_points_at_a_scene_by_its_middle(
     drawn: dict[str, list[CompositionQuestion]],
 ) -> None:
     when = replace(drawn["when"][0], moments=((2.0, 4.0), (6.0, 8.0)))
-    assert when.is_right("2.0-4.0 s", an_answer("2.0-4.0 s", (2.5, 4.5)))
-    assert when.is_right("", an_answer("6.0-8.0 s", (6.0, 8.0), (0.0, 1.0)))
-    assert not when.is_right("", an_answer("0.0-1.0 s", (0.0, 1.0), (6.0, 8.0)))
-    assert not when.is_right(None, an_answer(None, (2.5, 4.5)))
+    assert when.is_right(an_answer("2.0-4.0 s", (2.5, 4.5)))
+    assert when.is_right(an_answer("6.0-8.0 s", (6.0, 8.0), (0.0, 1.0)))
+    assert not when.is_right(an_answer("0.0-1.0 s", (0.0, 1.0), (6.0, 8.0)))
+    assert not when.is_right(an_answer(None, (2.5, 4.5)))
     assert not when.points_there(an_answer("x"))
 
 

@@ -56,5 +56,6 @@ def make_summary(path="a.mp4", texts=("A dog.", UNSAID, "A <cat> & a --> b."), *
         "scenes": scenes,
         "sampling": {"mode": "fps"},
         "duration": 6.0,
+        "method": "bank",
     }
     return Summary(**{**values, **changes})

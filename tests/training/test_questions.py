@@ -6,11 +6,10 @@ from collections import Counter
 
 import pytest
 
-from videomm.tasks.questions import learned_words
+from videomm.tasks.questions import NOT_FOUND, learned_words
 from videomm.training.image_data import ImageRow
 from videomm.training.questions import (
     FAMILIES,
-    NOT_FOUND,
     PictureQuestion,
     make_questions,
     name_questions,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from videomm.training.questions import FAMILIES, NOT_FOUND, PictureQuestion, commonest
+from videomm.tasks.questions import NOT_FOUND
+from videomm.training.questions import FAMILIES, PictureQuestion, commonest
 
 
 def draw_questions(

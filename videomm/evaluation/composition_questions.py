@@ -44,21 +44,26 @@ class CompositionQuestion:
     about: PictureQuestion | None = None
     count: int = 0
 
-    def is_right(self, answer: str | None, evidence: Answer | None = None) -> bool:
+    def is_right(self, answer: Answer) -> bool:
         """Whether an answer is right; that to "when" is its evidence."""
+        if answer.answer is None:
+            return False
         if self.family == "when":
-            return evidence is not None and evidence.found and self.points_there(evidence)
+            return self.points_there(answer)
         if self.about is None:
-            return answer == str(self.count)
-        return answer is not None and self.about.is_right(answer)
+            return answer.answer == str(self.count)
+        return self.about.is_right(answer.answer)
 
     def points_there(self, answer: Answer) -> bool:
         """Whether the middle of the answer's best evidence lies in a scene that it rests on."""
         if not answer.evidence:
             return False
         best = answer.evidence[0]
-        middle = (best.start + best.end) / 2
-        return any(start <= middle < end for start, end in self.moments)
+        return self.is_shown_at((best.start + best.end) / 2)
+
+    def is_shown_at(self, seconds: float) -> bool:
+        """Whether a scene that the answer rests on is on screen then."""
+        return any(start <= seconds < end for start, end in self.moments)
 
 
 def draw_composition_questions(
@@ -82,11 +87,11 @@ def draw_composition_questions(
     if not about:
         raise ValueError(f"compositions need questions of the families {', '.join(_ASKED)}")
     drawn: dict[str, list[CompositionQuestion]] = {family: [] for family in FAMILIES}
-    rng = np.random.default_rng(seed)
+    rng, numbers = np.random.default_rng(seed), [len(row) for row in captions]
     for family in FAMILIES:
         place = 0
         while len(drawn[family]) < number:
-            one = draw_composition([len(row) for row in captions], seed, place)
+            one = draw_composition(numbers, seed, place)
             place += 1
             found = _ask(family, one, captions, about, rng)
             if found is not None:

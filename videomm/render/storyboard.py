@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from videomm.tasks.summarize import UNSAID
+from videomm.timeline import open_thumbnail
 from videomm.types import Keyframe, Summary, Timeline, clock
 
 _CELL_WIDTH = 320
@@ -27,7 +27,7 @@ def frame_at(timeline: Timeline, seconds: float) -> Image.Image | None:
     if not timeline.thumbnails:
         return None
     place = max(int(np.searchsorted(timeline.times, seconds + 1e-6, side="right")) - 1, 0)
-    return Image.open(io.BytesIO(timeline.thumbnails[place])).convert("RGB")
+    return open_thumbnail(timeline.thumbnails[place])
 
 
 def draw_storyboard(summary: Summary, timeline: Timeline, title: str) -> Image.Image:

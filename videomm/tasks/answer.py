@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from videomm.errors import InvalidInputError
+from videomm.models.describer import Describer
 from videomm.tasks.candidates import read_candidates
 from videomm.tasks.captions import caption_part
 from videomm.tasks.colours import COLOURS, standing_out
@@ -25,7 +26,7 @@ from videomm.tasks.phrases import (
     singular,
 )
 from videomm.tasks.presence import PhraseScorer, Presence, View
-from videomm.tasks.questions import Form, Part, Question, learned_words, parse_question
+from videomm.tasks.questions import NOT_FOUND, Form, Part, Question, learned_words, parse_question
 from videomm.types import Alternative, Answer, Array, Segment, Timeline
 
 # More alternatives or segments than anyone reads are left out.
@@ -62,8 +63,7 @@ _LEAST_LIKELY = -8.0
 # it, of a thousand classes that it never saw 22 and 7 %.
 _ASKED_KINDS = frozenset((*_SECTIONS, "colour", "person"))
 # What it says where it has no answer, and what is never one here.
-_NOT_FOUND = "not found"
-_NO_NAMES = frozenset((_NOT_FOUND, "yes", "no"))
+_NO_NAMES = frozenset((NOT_FOUND, "yes", "no"))
 # Kinds of questions to which it has learned to say that; how much its odds count beside those of
 # the encoder, as a power: of val questions with as many absent as present things 85 % of the
 # absent ones are refused, and 88 instead of 77 % of the present ones found.
@@ -280,8 +280,9 @@ def _count(view: View, question: Question) -> Finding:
     phrases = [one, *(question.template.format(word) for word in _COUNTS[1:])]
     names = [str(NUMBERS.get(word, "more than 4")) for word in _COUNTS]
     # Of "many" the decoder says a number.
-    told = _likelihoods(view, question, _focus(view, found), (*_COUNTS[:-1], "five"))
-    evidence = 0.0 if told is None else _DECODER_WEIGHT * told
+    asked = _ask(view, question, _focus(view, found))
+    told = _likelihoods(asked, (*_COUNTS[:-1], "five")) if asked else 0.0
+    evidence = _DECODER_WEIGHT * told
     finding = _best_of(view, names, phrases, found, evidence)
     return replace(finding, evidence=found.segments, warnings=(COUNT_IS_A_GUESS,))
 
@@ -320,10 +321,11 @@ def _presupposed(view: View, question: Question) -> Presence:
     found = view.presence(question.presupposed)
     if question.kind not in _REFUSED_KINDS or not question.subject:
         return found
-    told = _likelihoods(view, question, _focus(view, found), [_NOT_FOUND])
-    if told is None:
+    asked = _ask(view, question, _focus(view, found))
+    if asked is None:
         return found
-    chances = np.clip([found.probability, 1 - np.exp(told[0])], 1e-6, 1 - 1e-6)
+    (refusal,) = _likelihoods(asked, [NOT_FOUND])
+    chances = np.clip([found.probability, 1 - np.exp(refusal)], 1e-6, 1 - 1e-6)
     seen, answered = chances / (1 - chances)
     odds = seen * answered**_REFUSAL_WEIGHT
     return replace(found, probability=float(odds / (1 + odds)))
@@ -448,28 +450,31 @@ def _ask_decoder(
     view: View, question: Question, focus: Array, names: list[str]
 ) -> tuple[list[str], Array]:
     """The names with the decoder's own answers among them, and how likely it finds each (L,)."""
-    describer, words = view.scorer.describer, learned_words(question.words)
-    asked = question.kind in _ASKED_KINDS and question.template != "{}"
-    places = view.places(focus) if words and asked else None
-    if describer is None or words is None or places is None:
+    named = question.kind in _ASKED_KINDS and question.template != "{}"
+    asked = _ask(view, question, focus) if named else None
+    if asked is None:
         return names, np.zeros(len(names))
+    describer, places, words = asked
     own = describer.answer(places, [words] * len(places))
     names = list(dict.fromkeys([*names, *(name for name in own if name not in _NO_NAMES)]))
-    told = _likelihoods(view, question, focus, names)
-    assert told is not None
-    return names, _DECODER_WEIGHT * told
+    return names, _DECODER_WEIGHT * _likelihoods(asked, names)
 
 
-def _likelihoods(
-    view: View, question: Question, focus: Array, names: Sequence[str]
-) -> Array | None:
-    """The mean likelihood of names in frames, bool (N,): log (L,), at least `_LEAST_LIKELY`.
+# The decoder, the places (F, P, C) that it reads, and the question in the words that it learned.
+_Asked = tuple[Describer, Array, str]
 
-    None without a decoder, or where it has not learned to answer such questions.
-    """
+
+def _ask(view: View, question: Question, focus: Array) -> _Asked | None:
+    """What asks the decoder about frames, bool (N,); None where it can't read or answer."""
     describer, words = view.scorer.describer, learned_words(question.words)
     places = view.places(focus) if words else None
     if describer is None or words is None or places is None:
         return None
+    return describer, places, words
+
+
+def _likelihoods(asked: _Asked, names: Sequence[str]) -> Array:
+    """The mean likelihood of names in the frames: log (L,), at least `_LEAST_LIKELY`."""
+    describer, places, words = asked
     logs = np.logaddexp.reduce(describer.log_likelihood(places, words, names), axis=0)
     return np.asarray(np.maximum(logs - np.log(len(places)), _LEAST_LIKELY))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videomm.tasks.phrases import is_gerund
+from videomm.tasks.phrases import as_sentence, is_gerund
 from videomm.tasks.presence import Presence, View
 
 # How much nearer to a part than its caption a word of the bank may be, in cosine. One in ten
@@ -36,7 +36,7 @@ def caption_part(view: View) -> tuple[str, Presence] | None:
     if nearness.max() - view.centred(view.part, view.scorer.bank.vectors).max() < _LEAST_MARGIN:
         return None
     found = view.presence([best])
-    return (f"{best[0].upper()}{best[1:]}.", found) if found.present else None
+    return (as_sentence(best), found) if found.present else None
 
 
 def _has_verb(text: str) -> bool:

@@ -23,6 +23,7 @@ from safetensors.numpy import save
 from videomm.cache import TimelineCache
 from videomm.encoder import FrameEncoder
 from videomm.errors import InvalidInputError
+from videomm.tasks.phrases import as_sentence
 from videomm.types import Array, Timeline
 
 SECTIONS = ("objects", "scenes", "actions")
@@ -297,5 +298,4 @@ def describe(concepts: Sequence[Concept]) -> str:
     parts = {name: [c.text for c in concepts if c.section == name] for name in SECTIONS}
     objects = join_words(parts["objects"]) if parts["objects"] else ""
     place = ", ".join(filter(None, [objects, *parts["scenes"]]))
-    sentence = "; ".join(filter(None, [place, *parts["actions"]]))
-    return f"{sentence[0].upper()}{sentence[1:]}." if sentence else ""
+    return as_sentence("; ".join(filter(None, [place, *parts["actions"]])))

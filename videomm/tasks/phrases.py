@@ -171,6 +171,11 @@ def singular(noun: str) -> str:
     return " ".join([*rest, last])
 
 
+def as_sentence(words: str) -> str:
+    """Words with a capital in front and a full stop behind: `a dog running` to `A dog running.`"""
+    return f"{words[0].upper()}{words[1:]}." if words else ""
+
+
 def plural(noun: str) -> str:
     """The plural of a noun phrase's last word: `dog` to `dogs`, `man` to `men`."""
     *rest, last = noun.split() or [""]

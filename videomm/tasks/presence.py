@@ -13,7 +13,6 @@ the file from captioned and labelled pictures). For others it is the rank within
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -23,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -31,6 +29,7 @@ from videomm.models.describer import Describer
 from videomm.models.video_model import VideoModel
 from videomm.tasks.concepts import EmbeddedBank
 from videomm.tasks.scenes import find_scenes
+from videomm.timeline import open_thumbnail
 from videomm.types import Array, Segment, Timeline
 
 TEMPLATES = ("{}", "a photo of {}")
@@ -269,8 +268,8 @@ class View:
         places = chosen[np.unique(spread.round().astype(int))].tolist()
         new = [i for i in places if i not in self._places]
         if new:
-            pictures = np.stack([_picture(self.timeline.thumbnails[i]) for i in new])
-            seen = self.scorer.model.encoder.encode_spatial(pictures)
+            pictures = [np.asarray(open_thumbnail(self.timeline.thumbnails[i])) for i in new]
+            seen = self.scorer.model.encoder.encode_spatial(np.stack(pictures))
             self._places.update(zip(new, seen, strict=True))
         return np.stack([self._places[i] for i in places])
 
@@ -334,11 +333,6 @@ class View:
         # Equal chances, as a curve gives them at its ends, are told apart by the similarity.
         order = np.lexsort((-tops, -chances))
         return tuple(self.span(runs[i][0], runs[i][1], float(chances[i])) for i in order if kept[i])
-
-
-def _picture(jpeg: bytes) -> Array:
-    with Image.open(io.BytesIO(jpeg)) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 def _smooth_within(vectors: Array, scenes: Sequence[tuple[int, int]]) -> Array:

@@ -22,7 +22,7 @@ from videomm.tasks.grammar import (
 )
 from videomm.tasks.phrases import singular
 
-__all__ = ["Form", "Part", "Question", "learned_words", "parse_question"]
+__all__ = ["NOT_FOUND", "Form", "Part", "Question", "learned_words", "parse_question"]
 
 _TAIL = re.compile(
     rf"\s+(?:(?:in|on|of|during|throughout) (?:the|this|that) {VIDEO}"
@@ -47,6 +47,8 @@ _ENDS = (
 _NEAR = re.compile(r"\s+(?:(?:right|just|directly) )?(before|after) (.+)$")
 
 
+# What the text decoder says of what is not there.
+NOT_FOUND = "not found"
 _NOUN = r"(?:[a-z-]+ )?[a-z-]+"
 _LEARNED = (
     (rf"(?P<head>what) (?:is|are|was|were) the (?P<noun>{_NOUN}) (?P<verb>[a-z]+ing)",

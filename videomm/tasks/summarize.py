@@ -17,7 +17,7 @@ from videomm.models.video_model import VideoModel
 from videomm.tasks.captions import caption_part
 from videomm.tasks.concepts import EmbeddedBank, describe, get_bank
 from videomm.tasks.presence import PhraseScorer, View
-from videomm.tasks.scenes import find_scenes, frame_weights
+from videomm.tasks.scenes import frame_weights
 from videomm.types import Array, Keyframe, Segment, Summary, Timeline, clock
 
 LEAST_KEYFRAMES, MAX_KEYFRAMES = 3, 9
@@ -58,10 +58,10 @@ def summarize_timeline(
     config = config or SummarizeConfig()
     _check_encoder(timeline, model)
     bank = bank or get_bank(model.encoder, config.bank)
-    ranges = find_scenes(timeline)
+    view = View(timeline, PhraseScorer(model, bank, describer))
+    ranges = view.scenes
     importance = rate_importance(timeline, ranges, model)
-    scorer = PhraseScorer(model, bank, describer)
-    texts = _scene_texts(timeline, ranges, scorer)
+    texts = _scene_texts(view)
     scenes = [
         Segment(
             float(timeline.bounds[first]),
@@ -340,20 +340,19 @@ def _keyframes(
     )
 
 
-def _scene_texts(
-    timeline: Timeline, scenes: list[tuple[int, int]], scorer: PhraseScorer
-) -> list[str]:
+def _scene_texts(view: View) -> list[str]:
     """A sentence a scene: the decoder's, or the bank's words for the mean of its frames.
 
     A flat picture has nothing to tell.
     """
+    timeline, scenes = view.timeline, view.scenes
     content = _has_content(timeline)
     weights = (frame_weights(timeline) * content)[:, None]
     means = [(timeline.embeddings[a:b] * weights[a:b]).mean(axis=0) for a, b in scenes]
     pictures = np.stack(means)
     pictures /= np.linalg.norm(pictures, axis=1, keepdims=True) + 1e-8
-    view, texts = View(timeline, scorer), []
-    for (first, last), concepts in zip(scenes, scorer.bank.say(pictures), strict=True):
+    texts = []
+    for (first, last), concepts in zip(scenes, view.scorer.bank.say(pictures), strict=True):
         scene = view.limited_to(first, last)
         scene.part &= content
         told = caption_part(scene) if scene.part.any() else None

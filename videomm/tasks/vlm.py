@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -12,6 +11,7 @@ import torch
 from PIL import Image
 
 from videomm.errors import InvalidInputError, ModelNotAvailableError
+from videomm.timeline import open_thumbnail
 from videomm.types import Alternative, Answer, Timeline
 
 MAX_FRAMES = 16
@@ -157,7 +157,7 @@ def _frames_of(timeline: Timeline, most: int) -> list[Image.Image]:
         )
     count = min(most, len(timeline))
     places = np.linspace(0, len(timeline) - 1, count).round().astype(int)
-    return [Image.open(io.BytesIO(timeline.thumbnails[i])).convert("RGB") for i in places]
+    return [open_thumbnail(timeline.thumbnails[i]) for i in places]
 
 
 def _match(text: str, choices: Sequence[str]) -> str | None:

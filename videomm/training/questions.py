@@ -32,9 +32,9 @@ from videomm.tasks.phrases import (
     plural,
     singular,
 )
+from videomm.tasks.questions import NOT_FOUND
 from videomm.training.image_data import ImageRow
 
-NOT_FOUND = "not found"
 FAMILIES = ("doing", "what", "who", "where", "colour", "number", "yes/no", NOT_FOUND)
 _PLACED = ("in", "on", "at", "near", "under", "through", "over", "across", "along", "beside")
 _ARTICLES = ("a", "an", "the", "some", "his", "her", "its", "their")
