@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from videomm.errors import InvalidInputError
 
 DECODERS = ("auto", "decord", "pyav")
-TUNES = ("head", "temporal")
+TUNES = ("head", "temporal", "all")
 TASKS = ("clips", "segments", "importance")
 FUSIONS = ("none", "early", "late", "hybrid")
 # How long a summary is where nobody says.
@@ -219,8 +219,9 @@ class TrainConfig(Config):
 
     Attributes:
         tune: `head` trains the W of Sim(I, T) = Iᵀ·W·T alone, `temporal` the temporal
-            Transformer as well.
-        epochs: passes over the clips at most; None takes as many as 400 steps need, from 6 to 100.
+            Transformer as well, `all` the image tower before them, from pixels.
+        epochs: passes over the clips at most; None takes as many as 400 steps need, from 6 to
+            100; for the image tower as many as 120 need, from 3 to 20.
         batch_size: clips a step.
         lr: how fast it learns; a share of what would turn a clip's answer round in one step.
         seed: of the split, the order of clips and the dropout.

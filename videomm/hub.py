@@ -25,6 +25,7 @@ from videomm.models.temporal import TemporalConfig
 from videomm.models.video_model import VideoModel
 
 KIND = "videomm-model"
+ENCODER = "encoder"  # folder of an encoder that was trained with its model
 DECODER_KIND = "videomm-decoder"
 DECODER_WEIGHTS = "decoder.safetensors"
 DECODER_TOKENIZER = "decoder.tokenizer.json"
@@ -81,7 +82,10 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
                 f"{name}: config.json has kind {kind!r}, expected {KIND!r}; an open_clip folder "
                 "has open_clip_config.json instead"
             )
-        encoder = load_encoder(config["encoder"], chosen)
+        own = config["encoder"] == ENCODER
+        encoder = load_encoder(
+            f"local-dir:{folder / ENCODER}" if own else config["encoder"], chosen
+        )
         if encoder.fingerprint != config["encoder_fingerprint"]:
             raise ModelNotAvailableError(
                 f"{name} was trained on encoder {config['encoder']} with weights "
@@ -147,7 +151,11 @@ def _download(name: str) -> Path | None:
 
     repo = name.removeprefix("hf-hub:")
     try:
-        return Path(snapshot_download(repo, allow_patterns=["config.json", "model.safetensors"]))
+        return Path(
+            snapshot_download(
+                repo, allow_patterns=["config.json", "model.safetensors", f"{ENCODER}/*"]
+            )
+        )
     except Exception as error:
         raise ModelNotAvailableError(
             f"{name} cannot be downloaded: {str(error).strip().splitlines()[0][:200]}; connect "
@@ -158,7 +166,8 @@ def _download(name: str) -> Path | None:
 def save_model(model: VideoModel, folder: str | os.PathLike[str]) -> None:
     """Write a model's own weights and config to a new folder, all or nothing.
 
-    The encoder is named with the digest of its weights, not copied.
+    The encoder is named with the digest of its weights, not copied; one that lies in the folder
+    already goes with it.
 
     Raises:
         InvalidInputError: the folder exists.
@@ -179,9 +188,10 @@ def save_model(model: VideoModel, folder: str | os.PathLike[str]) -> None:
 
 def write_model(model: VideoModel, folder: Path) -> None:
     """Write the two files of a model into a folder that is there; see `save_model`."""
+    own = model.encoder.name == f"local-dir:{folder / ENCODER}"
     config = {
         "kind": KIND,
-        "encoder": model.encoder.name,
+        "encoder": ENCODER if own else model.encoder.name,
         "encoder_fingerprint": model.encoder.fingerprint,
         "temporal": model.temporal.config.to_dict(),
         "labels": list(model.labels),

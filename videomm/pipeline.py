@@ -68,6 +68,17 @@ class VideoPipeline:
         self._banks: dict[str | None, EmbeddedBank] = {}
         self._scorer: PhraseScorer | None = None
 
+    def with_model(self, model: VideoModel) -> VideoPipeline:
+        """The same cache and settings with another model."""
+        return VideoPipeline(
+            model,
+            self.sampling,
+            self.decoding,
+            cache=self.cache,
+            progress=self.progress,
+            speech=self.speech,
+        )
+
     def embed(
         self,
         video: str | os.PathLike[str] | Array,

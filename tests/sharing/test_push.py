@@ -11,8 +11,9 @@ import pytest
 from tests.sharing.hub_server import READER, WRITER, Repo, serve
 from tests.sharing.models import random_model, write_small_encoder
 from videomm.cli.demo import CLIP
+from videomm.encoder import load_encoder
 from videomm.errors import InvalidInputError, ModelNotAvailableError, UploadError
-from videomm.hub import save_model
+from videomm.hub import save_model, write_model
 from videomm.sharing.push import SHARED, push_model
 
 PRIVATE = ("split.csv", "settings.json", "metrics.json", "report.html", "checkpoint.pt")
@@ -75,7 +76,7 @@ def test_what_is_pushed_is_loaded_by_name_and_says_the_same(videomm, hub, folder
         "  left out: checkpoint.pt, metrics.json, report.html, settings.json, split.csv, sub",
         "  use it: videomm classify CLIP --model hf-hub:me/mymodel",
     ]
-    assert sorted(hub.repos["me/mymodel"].files) == sorted(SHARED)
+    assert sorted(hub.repos["me/mymodel"].files) == sorted(set(SHARED) - {"encoder"})
     for name, data in hub.repos["me/mymodel"].files.items():
         assert data == (folder / name).read_bytes()
     rows = []
@@ -90,6 +91,25 @@ def test_what_is_pushed_is_loaded_by_name_and_says_the_same(videomm, hub, folder
     names = [row.pop("model") for row in rows]
     assert names == [str(folder), "hf-hub:me/mymodel", "hf-hub:me/mymodel"]
     assert rows[0] == rows[1] == rows[2]
+
+
+@pytest.mark.slow
+def test_an_encoder_that_was_trained_with_its_model_goes_with_it(videomm, hub, tmp_path):
+    folder = tmp_path / "mymodel"
+    folder.mkdir()
+    write_small_encoder(folder / "encoder")
+    write_model(random_model(load_encoder(f"local-dir:{folder / 'encoder'}")), folder)
+    done = videomm("push", folder, "me/whole", "--quiet")
+    assert done.returncode == 0, done.stderr
+    pushed = set(hub.repos["me/whole"].files)
+    assert {"config.json", "encoder/open_clip_config.json"} < pushed
+    assert len(pushed) == 2 + len(list((folder / "encoder").iterdir()))
+    rows = []
+    for model in (folder, "hf-hub:me/whole"):
+        done = videomm("classify", CLIP, "--model", model, "--json")
+        assert done.returncode == 0, done.stderr
+        rows.append(json.loads(done.stdout)["labels"])
+    assert rows[0] == rows[1]
 
 
 @pytest.mark.slow

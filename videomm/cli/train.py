@@ -27,7 +27,10 @@ def command(
     ] = "clips",
     tune: Annotated[
         str,
-        typer.Option(help="temporal: Transformer over time and head; head: the head alone."),
+        typer.Option(
+            help="temporal: Transformer over time and head; head: the head alone; all: the image "
+            "tower first, from pixels, which takes minutes and pays with many clips."
+        ),
     ] = "temporal",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the clips at most; to suit them unless given.")

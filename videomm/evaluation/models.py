@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from videomm.encoder import load_encoder
 from videomm.errors import InvalidInputError
 from videomm.evaluation.figures import Truth, measure
+from videomm.hub import ENCODER
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline
 from videomm.training.classifier import FILES, SPLIT
@@ -63,13 +65,31 @@ def evaluate_model(
             data.multi_label,
         ),
         prior=inside.targets.mean(dim=0).double().numpy() if prior is None else prior,
-        zero_shot=score(
-            VideoModel(model.encoder, fusion=model.fusion), inside, labels, data.multi_label
-        )
+        zero_shot=_zero_shot(pipeline, fresh.clips, labels, data.multi_label, folder)
         if model.labels
         else None,
     )
     return fresh.report(model, data, figures)
+
+
+def _zero_shot(
+    pipeline: VideoPipeline,
+    clips: Sequence[Clip],
+    labels: Sequence[str],
+    multi_label: bool,
+    folder: str | os.PathLike[str] | None,
+) -> Array:
+    """What the encoder that training began from says of clips, untrained: float64 (M, L)."""
+    model = pipeline.model
+    encoder, path = model.encoder, Path(folder or "")
+    if encoder.name == f"local-dir:{path / ENCODER}" and (path / FILES["settings"]).is_file():
+        # Its image tower was trained with the model.
+        begun = json.loads((path / FILES["settings"]).read_text())["encoder"].rpartition("@")[0]
+        start = pipeline.with_model(VideoModel(load_encoder(begun, encoder.device)))
+        clips, _ = read_clips(start, [clip.example for clip in clips])
+        encoder = start.model.encoder
+    start_model = VideoModel(encoder, fusion=model.fusion)
+    return score(start_model, gather(clips, labels), labels, multi_label)
 
 
 def evaluate_segmenter(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from videomm.encoder import local_folder
 from videomm.errors import InvalidInputError, UploadError
-from videomm.hub import load_model
+from videomm.hub import ENCODER, load_model
 
 # The split, the settings, the figures and the report name the user's files, or show them.
-SHARED = ("README.md", "config.json", "labels.txt", "model.safetensors")
+SHARED = ("README.md", "config.json", ENCODER, "labels.txt", "model.safetensors")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def push_model(
         api.upload_folder(
             repo_id=made.repo_id,
             folder_path=source,
-            allow_patterns=list(SHARED),
+            allow_patterns=[*SHARED, f"{ENCODER}/*"],
             commit_message="Upload a model of videomm",
         )
     except UploadError:
@@ -91,7 +91,8 @@ def _check_model(folder: Path) -> None:
             "folder"
         )
     encoder = load_model(str(folder), "cpu").encoder.name
-    if encoder != "tiny" and local_folder(encoder) is not None:
+    own = encoder == f"local-dir:{folder / ENCODER}"
+    if encoder != "tiny" and not own and local_folder(encoder) is not None:
         raise InvalidInputError(
             f"{str(folder)!r} was trained on the encoder in {encoder!r}, which only this machine "
             "has; train it on tiny, ARCH/TAG or hf-hub:ORG/NAME to share it"

@@ -11,6 +11,8 @@ _HOW = {
     "head": "The matrix W of Sim(I, T) = IᵀWT, on frozen embeddings.",
     "temporal": "A temporal Transformer over frozen frame embeddings, and the matrix W of "
     "Sim(I, T) = IᵀWT.",
+    "all": "An image tower that was trained from pixels, a temporal Transformer over its frame "
+    "embeddings, and the matrix W of Sim(I, T) = IᵀWT.",
     "segments": "A network over frozen frame embeddings: dilated convolutions, attention over "
     "time, and stages that refine the labels.",
     "importance": "A temporal Transformer over frozen frame embeddings, and a head that moves the "

@@ -10,9 +10,10 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from videomm.config import Config, TrainConfig
 from videomm.errors import InvalidInputError
 from videomm.evaluation.figures import Truth, measure
-from videomm.hub import write_model
+from videomm.hub import ENCODER, write_model
 from videomm.models.video_model import VideoModel
 from videomm.pipeline import VideoPipeline
 from videomm.render.folder import check_replaceable
@@ -32,11 +33,13 @@ from videomm.training.early_stopping import best_epoch
 from videomm.training.finetune import calibrate, fit, gather, score, start_model
 from videomm.training.labelled import SPLITS, LabelledData
 from videomm.training.mistakes import worst_mistakes
+from videomm.training.pixels import gather_pictures, tune_image_tower
 from videomm.training.run_folder import check_same, keep_split, to_json, write_text
 from videomm.training.splits import sources_of, split_clips
 from videomm.types import Array
 
 CONFIG, SETTINGS, SPLIT, CHECKPOINT = "config.json", "settings.json", "split.csv", "checkpoint.pt"
+IMAGE_CHECKPOINT = "image_tower.pt"
 FILES = {
     "card": "README.md",
     "labels": "labels.txt",
@@ -47,6 +50,7 @@ FILES = {
     "weights": "model.safetensors",
     "config": CONFIG,
 }
+PICTURES_KEPT = 16  # of a clip, to train the image tower on
 _SPLIT_COLUMNS = ("clip", "labels", "split", "source", "content", "path", "start", "end")
 
 
@@ -109,15 +113,23 @@ def train_classifier(
     settings = settings_of(data, pipeline, config)
     if done := begin_run(folder, settings, pipeline, resume=resume, force=force):
         return done
-    prepared = prepare(data, pipeline, config.seed)
+    pictures = PICTURES_KEPT if config.tune == "all" else 0
+    prepared = prepare(data, pipeline, config.seed, pictures)
     if pipeline.speech is not None:
         said = sum(clip.timeline.speech is not None for clip in prepared.clips)
         prepared.notes.append(f"something is said in {said} of {len(prepared.clips)} clips")
     keep_sides(folder, prepared)
     model = start_model(pipeline.model, data.labels, data.multi_label, config)
+    zero_shot = _scores(model, prepared)
+    history: list[dict[str, float]] = []
+    if config.tune == "all":
+        pipeline, prepared, history = _train_images(folder, pipeline, prepared, model, config)
+        model = start_model(pipeline.model, data.labels, data.multi_label, config)
     metrics = _fit_and_measure(
-        model, prepared, config, folder / CHECKPOINT, progress=pipeline.progress
+        model, prepared, zero_shot, config, folder / CHECKPOINT, progress=pipeline.progress
     )
+    if history:
+        metrics["image_tower"] = {"epoch": best_epoch(history), "history": history}
     metrics["warnings"] = [*data.warnings, *metrics["warnings"]]
     model.name = folder.resolve().name
     shown = [prepared.clips[place] for place in prepared.of(metrics["measured_on"])]
@@ -170,7 +182,8 @@ def end_run(
     write_text(folder / FILES["card"], build_card(model.name, settings, metrics, notes))
     write_text(folder / FILES["report"], report)
     write_model(model, folder)
-    (folder / CHECKPOINT).unlink()
+    for name in (CHECKPOINT, IMAGE_CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
 
 
 def check_out(folder: Path, *, resume: bool, force: bool) -> None:
@@ -179,7 +192,7 @@ def check_out(folder: Path, *, resume: bool, force: bool) -> None:
     Raises:
         InvalidInputError: it may not.
     """
-    ours = {*FILES.values(), CHECKPOINT}
+    ours = {*FILES.values(), CHECKPOINT, IMAGE_CHECKPOINT, ENCODER}
     names = {*ours, *(f"{name}.part" for name in ours)}
     words = ("an earlier run, --resume to go on with it", "no run's", "runs of training")
     if resume and force:
@@ -188,9 +201,9 @@ def check_out(folder: Path, *, resume: bool, force: bool) -> None:
     check_replaceable(folder, lambda name: name in names, words, force=force or (resume and begun))
 
 
-def prepare(data: LabelledData, pipeline: VideoPipeline, seed: int) -> Prepared:
-    """Read the clips, and split those that can be read."""
-    clips, skipped = read_clips(pipeline, data.examples)
+def prepare(data: LabelledData, pipeline: VideoPipeline, seed: int, pictures: int = 0) -> Prepared:
+    """Read the clips, and split those that can be read; see `read_clips` for pictures."""
+    clips, skipped = read_clips(pipeline, data.examples, pictures)
     examples = [clip.example for clip in clips]
     lost = sorted(set(data.labels) - {name for example in examples for name in example.labels})
     if lost:
@@ -211,9 +224,49 @@ def prepare(data: LabelledData, pipeline: VideoPipeline, seed: int) -> Prepared:
     return Prepared(clips, splits, sources, skipped, notes)
 
 
+def _train_images(
+    folder: Path,
+    pipeline: VideoPipeline,
+    prepared: Prepared,
+    model: VideoModel,
+    config: TrainConfig,
+) -> tuple[VideoPipeline, Prepared, list[dict[str, float]]]:
+    """Train the image tower, and embed the clips with it; see `tune_image_tower`.
+
+    Returns:
+        The pipeline and the clips of the encoder that came of it, and the history.
+    """
+    train, val = (
+        gather_pictures([prepared.clips[place] for place in prepared.of(split)], model.labels)
+        for split in ("train", "val")
+    )
+    encoder, history = tune_image_tower(
+        model, train, val, config, folder / ENCODER, folder / IMAGE_CHECKPOINT, pipeline.progress
+    )
+    if encoder is model.encoder:
+        note = "training the image tower brought nothing, so it is the encoder's own"
+        return pipeline, replace(prepared, notes=[*prepared.notes, note]), history
+    tuned = pipeline.with_model(VideoModel(encoder))
+    clips, skipped = read_clips(tuned, [clip.example for clip in prepared.clips])
+    if skipped:
+        raise InvalidInputError(
+            f"{skipped[0].clip} could be read before and can't be now: {skipped[0].message}; put "
+            "it back and go on with --resume"
+        )
+    return tuned, replace(prepared, clips=clips), history
+
+
+def _scores(model: VideoModel, prepared: Prepared) -> Array:
+    """What a model says of the clips that figures are of."""
+    rows = prepared.of(measured_split({split: prepared.of(split) for split in SPLITS}))
+    clips = gather([prepared.clips[place] for place in rows], model.labels)
+    return score(model, clips, model.labels, model.multi_label)
+
+
 def _fit_and_measure(
     model: VideoModel,
     prepared: Prepared,
+    zero_shot: Array,
     config: TrainConfig,
     checkpoint: Path,
     *,
@@ -227,7 +280,6 @@ def _fit_and_measure(
         if rows
     }
     measured = measured_split(places)
-    zero_shot = score(model, sets[measured], model.labels, model.multi_label)
     history = fit(model, sets["train"], sets["val"], config, checkpoint, progress=progress)
     temperature = calibrate(model, sets["val"])
     truth = Truth(
@@ -315,5 +367,6 @@ def _split_text(prepared: Prepared) -> str:
 def _clear(folder: Path) -> None:
     """Make the folder, and remove an earlier run; the model goes first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, *FILES.values(), CHECKPOINT):
+    for name in (CONFIG, *FILES.values(), CHECKPOINT, IMAGE_CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / ENCODER, ignore_errors=True)

@@ -26,11 +26,13 @@ class Clip:
         example: what the data say of it.
         timeline: of the clip's part of the video, without pictures.
         content: a digest of the file; copies have the same.
+        pictures: JPEG files of some of its frames, in order, where they were asked for.
     """
 
     example: Example
     timeline: Timeline
     content: str
+    pictures: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class Skipped:
 
 
 def read_clips(
-    pipeline: VideoPipeline, examples: Sequence[Example]
+    pipeline: VideoPipeline, examples: Sequence[Example], pictures: int = 0
 ) -> tuple[list[Clip], list[Skipped]]:
     """Embed every clip that can be read, with a progress bar and the time that is left.
 
     Args:
         pipeline: embeds them, with its cache.
         examples: one a clip.
+        pictures: how many of each clip's are kept at most, evenly spread; they take memory.
 
     Returns:
         Clips in the order of the examples, and those that cannot be read.
@@ -64,10 +67,14 @@ def read_clips(
     with progress_bar("timelines", len(examples), enabled=pipeline.progress) as advance:
         for example in examples:
             try:
-                # Pictures are most of a timeline's memory, and nothing is learned from them.
-                timeline = replace(embed_part(pipeline, example), thumbnails=())
+                timeline = embed_part(pipeline, example)
+                shown = timeline.thumbnails
+                step = max(1, math.ceil(len(shown) / pictures)) if pictures else 1
+                kept = shown[step // 2 :: step] if pictures else ()
                 digest = pipeline.cache.content_digest if pipeline.cache else digest_file
-                clips.append(Clip(example, timeline, digest(Path(example.path))))
+                # Pictures are most of a timeline's memory.
+                timeline = replace(timeline, thumbnails=())
+                clips.append(Clip(example, timeline, digest(Path(example.path)), kept))
             except VideommError as error:
                 skipped.append(Skipped(example.part, error.kind, str(error)))
             advance(1)

@@ -164,7 +164,7 @@ class _ClipTraining:
         self.kept, self.train, self.val = model, train, val
         self.texts, self.config = texts, config
         self.optimizer = torch.optim.AdamW(_groups(model, config))
-        self.schedule = _schedule(self.optimizer, steps)
+        self.schedule = warmed_up(self.optimizer, steps)
 
     def run_epoch(self, epoch: int) -> float:
         """One pass over the clips; returns the mean loss."""
@@ -186,7 +186,7 @@ class _ClipTraining:
         spoken = _said(model, clips, rows.tolist())
         logits = model(*_on(model, *batch[:2]), self.texts, *_on(model, batch[2]), spoken)
         targets, weights = _on(model, clips.targets[rows], clips.weights[rows])
-        loss = _losses(logits, targets, model.multi_label) @ weights / len(rows)
+        loss = losses_of(logits, targets, model.multi_label) @ weights / len(rows)
         self.optimizer.zero_grad()
         loss.backward()
         trained = (p for group in self.optimizer.param_groups for p in group["params"])
@@ -243,7 +243,7 @@ def _speech_groups(model: VideoModel, rate: float) -> list[dict[str, Any]]:
     return [{**group, "weight_decay": 0.0} for group in groups]
 
 
-def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LambdaLR:
+def warmed_up(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LambdaLR:
     """A linear warm-up, then half a cosine down to zero."""
     warmup = max(1, round(WARMUP * total))
     return torch.optim.lr_scheduler.LambdaLR(
@@ -251,7 +251,7 @@ def _schedule(optimizer: torch.optim.Optimizer, total: int) -> torch.optim.lr_sc
     )
 
 
-def _losses(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
+def losses_of(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
     """The loss of each clip (M,): cross-entropy, or its mean over the labels' yes and no."""
     if multi_label:
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(dim=1)
@@ -261,7 +261,7 @@ def _losses(logits: Tensor, targets: Tensor, multi_label: bool) -> Tensor:
 @torch.inference_mode()
 def _loss_on(model: VideoModel, clips: ClipSet, texts: Tensor) -> float:
     logits = _logits(model, clips, texts, CHECK_FRAMES)
-    losses = _losses(logits.double(), clips.targets.double(), model.multi_label)
+    losses = losses_of(logits.double(), clips.targets.double(), model.multi_label)
     return float(losses @ clips.weights.double() / len(clips))
 
 
@@ -371,7 +371,7 @@ def likeliest_temperature(
     targets = (targets * independent + even) / (independent + 1)
 
     def loss(log_temperature: float) -> float:
-        return float(_losses(logits / math.exp(log_temperature), targets, multi_label).mean())
+        return float(losses_of(logits / math.exp(log_temperature), targets, multi_label).mean())
 
     found = minimize_scalar(loss, bounds=(math.log(0.01), math.log(100)), method="bounded")
     return math.exp(float(found.x))
