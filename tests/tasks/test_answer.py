@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,22 @@ def test_parts_that_are_not_there_are_said_to_be(ask):
     assert (never.answer, never.warnings[-1]) == (None, "'an elephant' was not found")
     first = ask("what happens before the dog runs?")
     assert (first.answer, first.warnings[-1]) == (None, "nothing comes before 'a dog running'")
+
+
+def test_what_comes_before_a_moment_is_another_scene(scorer):
+    timeline = film(scorer, *SCENES)
+    rows = timeline.embeddings.copy()
+    # The last scene's jump begins a second late.
+    rows[18:20] = rows[18] * 0.5 + 0.6 * scorer.model.encoder.encode_text(["a roof"])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    late = replace(timeline, embeddings=rows)
+    assert spans(answer_timeline(late, "when does the cat jump?", scorer)) == [(9.5, 12)]
+    for question in (
+        "is there a boat before the cat jumps?",
+        "is there a roof before the cat jumps?",
+    ):
+        expected = "yes" if "boat" in question else "no"
+        assert answer_timeline(late, question, scorer).answer == expected
 
 
 def test_what_happens_is_told_in_the_banks_words(ask):
@@ -237,6 +255,25 @@ def test_how_many_is_judged_by_the_decoder_too():
     told, _ = ask_with({"three": -0.01, "one": -5.0}, "How many cats are there?")
     assert plain.answer != "3"
     assert told.answer == "3"
+
+
+def test_how_many_is_none_only_where_the_decoder_does_not_see_it_either():
+    def chance(yes, no):
+        found, _ = ask_with({"yes": np.log(yes), "no": np.log(no)}, "How many elephants are there?")
+        return found.answer, found.score  # of there being none
+
+    even, seen, unseen = chance(0.5, 0.5), chance(0.9, 0.1), chance(0.1, 0.9)
+    assert even[0] == unseen[0] == "0"
+    assert unseen[1] > even[1]
+    assert seen[0] != "0" or seen[1] < even[1]
+
+
+def test_who_does_something_may_be_an_animal():
+    plain, _ = ask_with({}, "Who is running?", thumbnails=())
+    assert plain.answer == "a man"
+    found, _ = ask_with({"a dog": -0.1}, "Who is running?")
+    assert (found.answer, found.method) == ("a dog", "pick, decoder")
+    assert spans(found) == [(0, 3)]
 
 
 def test_a_closed_list_is_the_encoders_alone():

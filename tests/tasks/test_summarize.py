@@ -43,7 +43,18 @@ def make_bank(threshold=0.5):
     return EmbeddedBank(bank, vectors, calibration if threshold is not None else None)
 
 
-MODEL = VideoModel(FakeEncoder(WORDS))
+class SentenceEncoder(FakeEncoder):
+    """A sentence is the sum of the bank's entries in it."""
+
+    def encode_text(self, texts, templates=("{}",)):
+        rows = [
+            sum((v for word, v in WORDS.items() if word in text.lower()), 0 * AXES[0])
+            for text in texts
+        ]
+        return np.stack([row / np.linalg.norm(row) for row in rows])
+
+
+MODEL = VideoModel(SentenceEncoder(WORDS))
 
 
 def make_timeline(rows, step=0.5, thumbnails=(), **changes):
@@ -311,6 +322,24 @@ def test_a_decoder_writes_the_sentences():
     assert "From 0:00.0 to 0:03.0: A dog running on a lawn." in result.text
     assert result.method == "decoder"
     assert summarize(make_timeline(shots(6))).method == "bank"
+
+
+def test_of_three_sentences_or_more_the_nearest_to_the_whole_is_told_first():
+    said = "a dog running", "a dog sleeping", "a cat jumping"
+    captions = {level: (text, -1.0) for level, text in zip((60, 120, 180), said, strict=True)}
+    describer = GreyDescriber(captions)
+    scorer = with_describer(make_scorer(), describer)
+
+    def text(*scenes, levels):
+        timeline = film(scorer, *scenes, thumbnails=grey_thumbnails(*levels))
+        return summarize_timeline(timeline, scorer.model, None, scorer.bank, describer).text
+
+    scenes = "a cat jumping", "a dog running", "a dog sleeping"
+    told = text(*scenes, "a dog running", levels=(180, 60, 120, 60))
+    assert told.startswith(
+        "0:12.0 in 4 scenes. Overall: A dog running. From 0:00.0 to 0:03.0: A cat"
+    )
+    assert "Overall" not in text(*scenes[:2], "a cat jumping", levels=(180, 60, 180))
 
 
 def test_a_scene_of_which_no_sentence_is_sure_is_told_in_words_of_the_bank():

@@ -24,8 +24,8 @@ from videomm.training.describe import (
     PENALTIES,
     DescribeConfig,
     choose_generation,
-    hide_pictures,
     likelihood,
+    load_captioned,
     main,
     reward,
     train_decoder,
@@ -192,12 +192,17 @@ def test_too_few_pictures(tmp_path: Path) -> None:
         train_decoder(new_describer(data), data, data, tmp_path / "run.pt", config, loss)
 
 
-def test_blind_training_sees_nothing() -> None:
-    data = pictures()
-    hidden = hide_pictures(data)
-    assert hidden.ids == data.ids
-    assert [view.shape for view in hidden.views] == [(8, 1, 6)]
-    assert not hidden.views[0].any()
+@needs_data
+def test_blind_training_sees_nothing_and_opens_no_picture(
+    data: Path, tiny: FrameEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_of_split = module.load_split
+    monkeypatch.setattr(module, "load_split", lambda *place: rows_of_split(*place)[:8])
+    train, val, _ = load_captioned(tiny, data, tmp_path, DescribeConfig(), blind=True)
+    assert [view.shape for view in train.views + val.views] == [(8, 1, 320)] * 2
+    assert not train.views[0].any()
+    assert len(train.questions) == 8
+    assert not list(tmp_path.iterdir())
 
 
 @needs_data

@@ -85,7 +85,7 @@ def summarize_timeline(
         decoder=timeline.decoder,
         complete=timeline.complete,
         warnings=warnings,
-        text=_story(scenes, timeline.duration),
+        text=_story(scenes, timeline.duration, _overall(view, texts)),
         keyframes=_keyframes(timeline, ranges, importance, texts, config.keyframes),
         segments=_segments(timeline, ranges, importance, texts, config.budget(timeline.duration)),
         files={},
@@ -361,10 +361,21 @@ def _scene_texts(view: View) -> list[str]:
     return texts
 
 
-def _story(scenes: list[Segment], duration: float) -> str:
-    """What is to be seen when; neighbours with the same sentence are told once."""
+def _overall(view: View, texts: list[str]) -> str:
+    """Of the scenes' sentences the one that is nearest to the whole; empty for two or fewer."""
+    said = list(dict.fromkeys(text for text in texts if text != UNSAID))
+    if len(said) < 3:
+        return ""
+    vectors = view.scorer.vectors([text.rstrip(".") for text in said])
+    return said[int(view.centred(view.part, vectors).argmax())]
+
+
+def _story(scenes: list[Segment], duration: float, overall: str) -> str:
+    """The whole in a line, and what is to be seen when; equal neighbours are told once."""
     count = "1 scene" if len(scenes) == 1 else f"{len(scenes)} scenes"
     sentences = [f"{clock(duration)} in {count}."]
+    if overall:
+        sentences.append(f"Overall: {overall}")
     for text, run in groupby(scenes, key=lambda scene: scene.text):
         same = list(run)
         sentences.append(f"From {clock(same[0].start)} to {clock(same[-1].end)}: {text}")

@@ -270,9 +270,12 @@ def choose_generation(
 
 
 def load_captioned(
-    encoder: FrameEncoder, data: Path, work: Path, config: DescribeConfig
+    encoder: FrameEncoder, data: Path, work: Path, config: DescribeConfig, *, blind: bool
 ) -> tuple[CaptionedPictures, CaptionedPictures, Tokenizer]:
-    """Training and validation pictures, and the tokenizer of the training captions."""
+    """Training and validation pictures, and the tokenizer of the training captions.
+
+    Blind, all pictures are the same single place of zeros.
+    """
     train = load_split(data, "train", CAPTION_SETS + LABEL_SETS)
     val = load_split(data, "val", CAPTION_SETS[:1])
     questions = make_questions([row.captions for row in train], config.seed)
@@ -281,19 +284,17 @@ def load_captioned(
     texts += [f"{q.question} {q.answer}" for q in questions]
     tokenizer = build_tokenizer(texts, config.min_count)
     archive, folder = ImageArchive(data), work / "spatial"
+    width = encoder.encode_spatial(np.zeros((1, *encoder.image_size, 3), np.uint8)).shape[2]
     parts = []
     for rows, views in ((train, config.views), (val, 1)):
         references = [captions_of(row) for row in rows]
-        places = [cache_spatial(encoder, archive, rows, view, folder) for view in range(views)]
+        if blind:
+            places = [np.zeros((len(rows), 1, width), np.float16)]
+        else:
+            places = [cache_spatial(encoder, archive, rows, view, folder) for view in range(views)]
         parts.append(CaptionedPictures(places, caption_ids(tokenizer, references), references))
     asked = question_ids(tokenizer, questions, len(train))
     return replace(parts[0], questions=asked), parts[1], tokenizer
-
-
-def hide_pictures(data: CaptionedPictures) -> CaptionedPictures:
-    """The same texts with nothing to see."""
-    nothing = np.zeros((len(data.ids), 1, data.views[0].shape[2]), np.float16)
-    return replace(data, views=[nothing])
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> Any:
@@ -326,9 +327,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     config = DescribeConfig(steps=options.steps)
     encoder = load_encoder(f"local-dir:{options.model}")
-    train, val, tokenizer = load_captioned(encoder, options.data, options.work, config)
+    train, val, tokenizer = load_captioned(
+        encoder, options.data, options.work, config, blind=options.blind
+    )
     if options.blind:
-        train, val = hide_pictures(train), hide_pictures(val)
         config = replace(config, place_dropout=0.0, measure_every=config.steps)
     seed_everything(config.seed)
     shape = DecoderConfig(
