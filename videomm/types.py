@@ -345,6 +345,8 @@ class Summary:
 
     Attributes:
         text: what is to be seen when, in sentences.
+        overall: of three different sentences or more the one that is nearest to the whole video;
+            empty for fewer.
         method: what wrote them: `decoder`, with words of the bank where it was not sure, or `bank`.
         keyframes: in order of time, no two of them alike.
         segments: the stretches worth watching, in order of time, within the asked-for length.
@@ -365,6 +367,7 @@ class Summary:
     sampling: dict[str, Any]
     duration: float
     method: str
+    overall: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` prints them."""

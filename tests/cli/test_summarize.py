@@ -20,7 +20,7 @@ def test_json_has_the_documented_shape(videomm, tmp_path, monkeypatch):
     done = videomm("summarize", CLIP, "--json")
     assert (done.code, done.err) == (0, "")
     (row,) = done.rows
-    assert {*KEYS, "files", "scenes", "sampling", "duration", "method"} == set(row)
+    assert {*KEYS, "files", "scenes", "sampling", "duration", "method", "overall"} == set(row)
     assert (row["path"], row["model"], row["complete"]) == (str(CLIP), "tiny", True)
     assert all(set(item) == {"time", "text", "score"} for item in row["keyframes"])
     segments = [*row["segments"], *row["scenes"]]

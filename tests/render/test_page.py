@@ -85,11 +85,17 @@ def test_names_and_words_from_outside_are_escaped():
         texts=(nasty, nasty, nasty),
         warnings=(nasty,),
         model=nasty,
+        overall=nasty,
     )
     document = Document(page)
     assert len(document.all("script")) == 1
-    assert sum(nasty in text for text in document.texts) >= 3
+    assert sum(nasty in text for text in document.texts) >= 4
     assert "alert('x')" not in re.sub(r"alert\(&#x27;x&#x27;\)", "", page)
+
+
+def test_the_line_for_the_whole_stands_above():
+    assert "<p>Overall: A dog runs.</p>" in page_of(overall="A dog runs.")
+    assert "Overall" not in page_of()
 
 
 def test_the_plot_shows_both_curves_and_the_chosen_stretches():

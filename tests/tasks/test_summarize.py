@@ -330,16 +330,17 @@ def test_of_three_sentences_or_more_the_nearest_to_the_whole_is_told_first():
     describer = GreyDescriber(captions)
     scorer = with_describer(make_scorer(), describer)
 
-    def text(*scenes, levels):
+    def summary(*scenes, levels):
         timeline = film(scorer, *scenes, thumbnails=grey_thumbnails(*levels))
-        return summarize_timeline(timeline, scorer.model, None, scorer.bank, describer).text
+        return summarize_timeline(timeline, scorer.model, None, scorer.bank, describer)
 
     scenes = "a cat jumping", "a dog running", "a dog sleeping"
-    told = text(*scenes, "a dog running", levels=(180, 60, 120, 60))
-    assert told.startswith(
-        "0:12.0 in 4 scenes. Overall: A dog running. From 0:00.0 to 0:03.0: A cat"
-    )
-    assert "Overall" not in text(*scenes[:2], "a cat jumping", levels=(180, 60, 180))
+    told = summary(*scenes, "a dog running", levels=(180, 60, 120, 60))
+    assert told.overall == "A dog running."
+    assert told.text.startswith("0:12.0 in 4 scenes. Overall: A dog running. From 0:00.0 to ")
+    two = summary(*scenes[:2], "a cat jumping", levels=(180, 60, 180))
+    assert two.overall == ""
+    assert "Overall" not in two.text
 
 
 def test_a_scene_of_which_no_sentence_is_sure_is_told_in_words_of_the_bank():

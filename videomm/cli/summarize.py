@@ -119,6 +119,8 @@ def show(result: Summary, output: Output) -> None:
     output.text(f"{result.path}  ({clock(result.duration)}, {result.model}, {result.decoder})")
     for scene in result.scenes:
         output.text(f"  {clock(scene.start)} - {clock(scene.end):<9} {scene.text}")
+    if result.overall:
+        output.text(f"  overall: {result.overall}")
     chosen = ", ".join(f"{clock(s.start)} - {clock(s.end)}" for s in result.segments)
     total = sum(item.end - item.start for item in result.segments)
     output.text(f"  worth watching ({total:.1f} s): {chosen}")

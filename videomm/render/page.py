@@ -43,6 +43,7 @@ def build_page(summary: Summary, timeline: Timeline, model: VideoModel | None = 
         style=_asset("page.css"),
         script=_asset("page.js"),
         facts=escape(facts + ("" if summary.complete else ", incomplete")),
+        overall=f"<p>Overall: {escape(summary.overall)}</p>\n" if summary.overall else "",
         warnings=f'<ul class="warnings">{warnings}</ul>' if warnings else "",
         keyframes="".join(_keyframes(summary, timeline)),
         plot=timeline_svg(summary, timeline, importance),

@@ -71,6 +71,7 @@ def summarize_timeline(
         )
         for (first, last), text in zip(ranges, texts, strict=True)
     ]
+    overall = _overall(view, texts)
     warnings = timeline.warnings
     if bank.calibration is None:
         warnings += (
@@ -85,7 +86,7 @@ def summarize_timeline(
         decoder=timeline.decoder,
         complete=timeline.complete,
         warnings=warnings,
-        text=_story(scenes, timeline.duration, _overall(view, texts)),
+        text=_story(scenes, timeline.duration, overall),
         keyframes=_keyframes(timeline, ranges, importance, texts, config.keyframes),
         segments=_segments(timeline, ranges, importance, texts, config.budget(timeline.duration)),
         files={},
@@ -93,6 +94,7 @@ def summarize_timeline(
         sampling=timeline.plan,
         duration=timeline.duration,
         method="bank" if describer is None else "decoder",
+        overall=overall,
     )
 
 
