@@ -9,7 +9,8 @@ on (`videomm.training.questions`), and of compositions of these pictures
 says without one, `decoder` the decoder's own likeliest answer. The blind decoder has the same size
 and training, and sees no picture; the most frequent answer is that of the training questions of
 the same family. Evidence is right where the middle of the best segment lies in the scene that is
-asked about. The last line is JSON.
+asked about. DAQUAR's questions about rooms, which the decoder was not taught, are reported beside
+them. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,12 +20,19 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from videomm.evaluation.answers import accuracy, draw_questions, most_frequent
+from videomm.evaluation.answers import (
+    ROOMS,
+    accuracy,
+    draw_questions,
+    most_frequent,
+    room_questions,
+)
 from videomm.evaluation.composition_questions import (
     CompositionQuestion,
     draw_composition_questions,
@@ -39,8 +47,8 @@ from videomm.tasks.questions import NOT_FOUND
 from videomm.timeline import timeline_from_frames
 from videomm.training.compositions import FPS, render
 from videomm.training.image_data import CAPTION_SETS, ImageArchive, ImageRow, load_split
-from videomm.training.questions import FAMILIES, PictureQuestion, make_questions
-from videomm.training.spatial import cache_spatial
+from videomm.training.questions import PictureQuestion, make_questions
+from videomm.training.spatial import Places, cache_spatial
 from videomm.types import Answer
 
 FOLDER = Path(__file__).resolve().parent.parent / "videomm" / "weights" / "tiny"
@@ -71,6 +79,33 @@ def ask_about_pictures(
         said = answer_timeline(timeline, question.question, scorer).answer
         answers.append(NOT_FOUND if said is None else _WORDS.get(said, said))
     return answers
+
+
+@dataclass(frozen=True)
+class Askers:
+    """What answers: `videomm ask` with and without the decoder, the decoder, and a blind one."""
+
+    ask: PhraseScorer
+    without: PhraseScorer
+    decoder: Describer
+    blind: Describer
+
+    def answer(
+        self,
+        archive: ImageArchive,
+        rows: Sequence[ImageRow],
+        places: Places,
+        questions: Sequence[PictureQuestion],
+    ) -> dict[str, list[str]]:
+        """What each answers to questions about pictures whose places are (N, P, C)."""
+        words, of = [q.question for q in questions], [q.picture for q in questions]
+        unseen = np.zeros((len(questions), 1, places.shape[2]), np.float16)
+        return {
+            "ask": ask_about_pictures(self.ask, archive, rows, questions),
+            "no decoder": ask_about_pictures(self.without, archive, rows, questions),
+            "decoder": self.decoder.answer(places[of], words),
+            "blind": self.blind.answer(unseen, words),
+        }
 
 
 def ask_about_compositions(
@@ -150,31 +185,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = load_model("tiny")
     encoder, bank = model.encoder, get_bank(model.encoder)
     decoder, blind = (load_decoder(folder, encoder) for folder in (options.decoder, options.blind))
+    askers = Askers(PhraseScorer(model, bank, decoder), PhraseScorer(model, bank), decoder, blind)
+    archive, folder = ImageArchive(options.data), options.work / "spatial"
     rows = load_split(options.data, options.split, CAPTION_SETS[:1])
-    archive = ImageArchive(options.data)
     captions = [row.captions for row in rows]
-    places = cache_spatial(encoder, archive, rows, 0, options.work / "spatial")
     made = make_questions(captions, 1)
     asked = draw_questions(made, options.number)
     learned = load_split(options.data, "train", CAPTION_SETS)
     common = most_frequent(make_questions([row.captions for row in learned], 0))
-    scorers = {
-        "ask": PhraseScorer(model, bank, decoder),
-        "no decoder": PhraseScorer(model, bank),
-    }
+    rooms = load_split(options.data, options.split, (ROOMS,))
+    about_rooms = room_questions(rooms)
+    drawn_rooms = np.random.default_rng(1).permutation(len(about_rooms))[: options.number].tolist()
+    asked[ROOMS] = [about_rooms[i] for i in drawn_rooms]
+    common |= most_frequent(room_questions(load_split(options.data, "train", (ROOMS,))))
+    places = cache_spatial(encoder, archive, rows, 0, folder)
     width = places.shape[2]
     figures: dict[str, dict[str, float]] = {}
     examples: dict[str, list[dict[str, Any]]] = {}
-    for family in FAMILIES:
-        questions = asked[family]
-        words, of = [q.question for q in questions], [q.picture for q in questions]
-        unseen = np.zeros((len(questions), 1, width), np.float16)
-        said = {
-            name: ask_about_pictures(scorer, archive, rows, questions)
-            for name, scorer in scorers.items()
-        }
-        said["decoder"] = decoder.answer(places[of], words)
-        said["blind"] = blind.answer(unseen, words)
+    for family, questions in asked.items():
+        of = rooms if family == ROOMS else rows
+        seen = cache_spatial(encoder, archive, rooms, 0, folder) if family == ROOMS else places
+        said = askers.answer(archive, of, seen, questions)
         said["most frequent"] = [common[family]] * len(questions)
         rounded = {name: round(accuracy(family, questions, one), 1) for name, one in said.items()}
         figures[family] = {"questions": len(questions), **rounded}
@@ -186,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     composed: dict[str, dict[str, float]] = {}
     drawn = draw_composition_questions(captions, made, options.compositions, 1)
     for family, about in drawn.items():
-        found = ask_about_compositions(scorers["ask"], archive, rows, about)
+        found = ask_about_compositions(askers.ask, archive, rows, about)
         composed[family] = composition_figures(about, found, blind, width, common)
         examples[family] = [
             {"question": q.question, "answer": answer.answer}
@@ -199,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     gained = all(
         row["ask"] - row[name] >= gain
-        for row in (*figures.values(), *composed.values())
+        for family, row in (figures | composed).items()
+        if family != ROOMS  # which the decoder was not taught
         for name, gain in GAINS.items()
     )
     shown = all(row["evidence"] >= EVIDENCE for row in composed.values())

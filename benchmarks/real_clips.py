@@ -120,9 +120,9 @@ def measure_folds(parts: list[Example], pipeline: VideoPipeline, tune: str) -> d
         with tempfile.TemporaryDirectory() as folder:
             train_classifier(data, Path(folder) / "model", pipeline, TrainConfig(tune=tune))
             model = load_model(str(Path(folder) / "model"))
-        # Its encoder may be one of its own.
-        seen, _ = read_clips(pipeline.with_model(model), [parts[i] for i in tested])
-        scores[tested] = score(model, gather(seen, names), names, False)
+            # Its encoder may be one of its own, in the folder.
+            seen, _ = read_clips(pipeline.with_model(model), [parts[i] for i in tested])
+            scores[tested] = score(model, gather(seen, names), names, False)
         asked = gather([clips[i] for i in tested], names)
         zero_shot[tested] = score(VideoModel(pipeline.model.encoder), asked, names, False)
     assert not np.isnan(scores).any(), "a part is not tested"

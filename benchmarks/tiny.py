@@ -2,9 +2,13 @@
 
     python benchmarks/tiny.py --data ../shared/data
     python benchmarks/tiny.py --data ../shared/data --split val --json
+    python benchmarks/tiny.py --data ../shared/data --model DIR --unseen
 
 Retrieval on flickr8k, zero-shot accuracy on the label sets, and on the test split the clips with
-the 24 labels of ``clips/labels.csv``. The last line is JSON with ``--json``.
+the 24 labels of ``clips/labels.csv``. ``--unseen`` is for what ``python -m videomm.training.tiny
+--unseen`` wrote: pictures of the classes that it left out, among the names of all; apart for those
+that ImageNet has a name of, which the teacher's posterior speaks of. The last line is JSON with
+``--json``.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from torch.nn import functional as F
 from videomm.encoder import LABEL_TEMPLATES
 from videomm.evaluation.metrics import first_right_ranks, recall_at_k, top_k_accuracy
 from videomm.training.image_data import LABEL_SETS, ImageArchive, ImageRow, load_rows
-from videomm.training.text_data import fill
+from videomm.training.text_data import fill, load_imagenet_names
+from videomm.training.unseen import UNSEEN_SET, naming, unseen_classes
 
 FOLDER = Path(__file__).resolve().parent.parent / "videomm" / "weights" / "tiny"
 FRAMES_A_SECOND = 2.0
@@ -119,6 +124,24 @@ def measure_labels(encoder: Encoder, data: Path, split: str) -> dict[str, float]
     return figures
 
 
+def measure_unseen(encoder: Encoder, data: Path, split: str) -> dict[str, float]:
+    """Top-1 accuracy on pictures of `unseen_classes` among the labels of all, in percent."""
+    every = load_rows(data, UNSEEN_SET)
+    classes = sorted({str(row.label) for row in every})
+    rows = [row for row in every if row.split == split and row.label in unseen_classes(data)]
+    truth = np.array([classes.index(str(row.label)) for row in rows])
+    scores = (embed_rows(encoder, data, rows) @ encoder.labels(classes).T).numpy()
+    known = " / ".join(name for names in load_imagenet_names(data) for name in names)
+    named = np.array([bool(naming([str(row.label)]).search(known)) for row in rows])
+    parts = {"": named | ~named, ", named in ImageNet": named, ", others": ~named}
+    return {
+        f"{UNSEEN_SET} unseen top-1{name} ({part.sum()} pictures)": round(
+            100 * top_k_accuracy(scores[part], truth[part]), 1
+        )
+        for name, part in parts.items()
+    }
+
+
 def read_clip(path: Path) -> list[Image.Image]:
     """Two frames a second, at least eight, evenly spread: the frame on screen at each time."""
     with av.open(str(path)) as container:
@@ -173,14 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path(default), help="the data folder")
     parser.add_argument("--model", type=Path, default=FOLDER, help="an open_clip model folder")
     parser.add_argument("--split", choices=("val", "test"), default="test")
+    parser.add_argument("--unseen", action="store_true", help="measure the classes left out alone")
     parser.add_argument("--json", action="store_true", help="print JSON on the last line")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     encoder = Encoder(options.model)
-    figures = measure_retrieval(encoder, options.data, options.split)
-    figures |= measure_labels(encoder, options.data, options.split)
     clips: list[dict[str, Any]] = []
-    if options.split == "test":
+    if options.unseen:
+        figures = measure_unseen(encoder, options.data, options.split)
+    else:
+        figures = measure_retrieval(encoder, options.data, options.split)
+        figures |= measure_labels(encoder, options.data, options.split)
+    if options.split == "test" and not options.unseen:
         clip_figures, clips = measure_clips(encoder, options.data)
         figures |= clip_figures
     figures["folder MB"] = round(sum(p.stat().st_size for p in options.model.iterdir()) / 1e6, 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from videomm.evaluation.answers import accuracy, draw_questions, most_frequent
+from videomm.evaluation.answers import accuracy, draw_questions, most_frequent, room_questions
 from videomm.tasks.questions import NOT_FOUND
+from videomm.training.image_data import ImageRow
 from videomm.training.questions import FAMILIES, PictureQuestion
 
 
@@ -29,6 +30,17 @@ def test_refusals_are_asked_for_as_often_as_answers_in_the_same_words() -> None:
     assert drawn["colour"] == [QUESTIONS[0], QUESTIONS[3], QUESTIONS[5]]
     assert drawn[NOT_FOUND] == [QUESTIONS[1], QUESTIONS[2], QUESTIONS[0], QUESTIONS[4]]
     assert [len(draw_questions(QUESTIONS, 2)[f]) for f in ("colour", NOT_FOUND)] == [2, 2]
+
+
+def test_questions_about_rooms_have_one_answer_in_words() -> None:
+    asked = {"what is on the desk ?": "garbage_bin", "how many beds ?": "2", "what is there": "a,b"}
+    row = ImageRow("daquar", "1.webp", "test", (), None, tuple(asked.values()), tuple(asked))
+    what, number = room_questions([row])
+    assert (what.question, what.answer) == ("what is on the desk", "garbage bin")
+    assert what.is_right("bin")
+    assert not what.is_right("a desk")
+    assert number.is_right("two")
+    assert accuracy("daquar", [what, number], ["garbage bin", "three"]) == 50
 
 
 def test_accuracy() -> None:

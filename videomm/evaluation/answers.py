@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from videomm.tasks.phrases import NUMBERS, singular
 from videomm.tasks.questions import NOT_FOUND
+from videomm.training.image_data import ImageRow
 from videomm.training.questions import FAMILIES, PictureQuestion, commonest
+
+ROOMS = "daquar"
 
 
 def draw_questions(
@@ -30,6 +34,24 @@ def draw_questions(
             wanted[question.question] -= 1
             absent.append(question)
     return drawn
+
+
+def room_questions(rows: Sequence[ImageRow]) -> list[PictureQuestion]:
+    """DAQUAR's questions about rooms that have one answer (Malinowski and Fritz 2014).
+
+    Args:
+        rows: of the set; a question's picture is the number of its row.
+    """
+    words = {str(number): word for word, number in NUMBERS.items()}
+    found = []
+    for picture, row in enumerate(rows):
+        for question, answer in zip(row.questions, row.answers, strict=True):
+            if "," in answer:
+                continue
+            said = words.get(answer, answer.replace("_", " "))
+            right = frozenset({said, singular(said.split()[-1])})
+            found.append(PictureQuestion(picture, ROOMS, question.rstrip(" ?"), said, "", right))
+    return found
 
 
 def accuracy(family: str, questions: Sequence[PictureQuestion], answers: Sequence[str]) -> float:

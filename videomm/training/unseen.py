@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,8 @@ def hold_out(corpus: TextCorpus, names: Sequence[str], data: Path) -> TextCorpus
     Of texts that belong to no picture every fourth is kept, which makes the run shorter.
     """
     pattern = naming(names)
-    of_pictures = set(known_texts(data)) - set(load_msvd(data)[0])
+    # Some texts are of a video and of a picture.
+    of_pictures = Counter(known_texts(data)) - Counter(load_msvd(data)[0])
     held = tuple(t for t in corpus.train if t in of_pictures and pattern.search(t))
     train = tuple(
         text
