@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from videomm.errors import InvalidInputError
-from videomm.models.describer import Describer
+from videomm.tasks.asked import ask, weighed
 from videomm.tasks.candidates import read_candidates
 from videomm.tasks.captions import caption_part
 from videomm.tasks.colours import COLOURS, standing_out
@@ -57,14 +57,10 @@ _COLOUR_WEIGHT = 1.0
 # From 1 to 4 as many answers to questions about val pictures are right; the least of these trusts
 # most in the encoder, which has seen more kinds of pictures.
 _DECODER_WEIGHT = 1.0
-# An answer that the decoder does not know is not less likely than this.
-_LEAST_LIKELY = -8.0
 # What it is asked about, where somebody or something is named. What is there at all the encoder
 # tells better: of val pictures with animals 83 % are named right without the decoder and 52 % with
 # it, of a thousand classes that it never saw 22 and 7 %.
 _ASKED_KINDS = frozenset((*_SECTIONS, "colour", "person"))
-# What it says where it has no answer, and what is never one here.
-_NO_NAMES = frozenset((NOT_FOUND, "yes", "no"))
 # Kinds of questions to which it has learned to say that; how much its odds count beside those of
 # the encoder, as a power: of val questions with as many absent as present things 85 % of the
 # absent ones are refused, and 88 instead of 77 % of the present ones found.
@@ -291,18 +287,18 @@ def _count_times(view: View, question: Question) -> Finding:
 
 def _count(view: View, question: Question) -> Finding:
     found = view.presence(question.presupposed)
-    there = _ask(view, f"is there {question.statement}", _focus(view, found))
+    there = ask(view, f"is there {question.statement}", _focus(view, found))
     if there:
-        yes, no = _likelihoods(there, ("yes", "no"))
-        found = _weighed(found, yes - no, _THERE_WEIGHT)
+        yes, no = there.log_likelihood(("yes", "no"))
+        found = weighed(found, yes - no, _THERE_WEIGHT)
     if not found.present:
         return Finding("0", 1 - found.probability)
     one = f"one {singular(question.template.format('').strip())}"
     phrases = [one, *(question.template.format(word) for word in _COUNTS[1:])]
     names = [str(NUMBERS.get(word, "more than 4")) for word in _COUNTS]
     # Of "many" the decoder says a number.
-    asked = _ask(view, learned_words(question.words), _focus(view, found))
-    told = _likelihoods(asked, (*_COUNTS[:-1], "five")) if asked else 0.0
+    asked = ask(view, learned_words(question.words), _focus(view, found))
+    told = asked.log_likelihood((*_COUNTS[:-1], "five")) if asked else 0.0
     evidence = _DECODER_WEIGHT * told
     finding = _best_of(view, names, phrases, found, evidence)
     return replace(finding, evidence=found.segments, warnings=(COUNT_IS_A_GUESS,))
@@ -343,24 +339,17 @@ def _presupposed(view: View, question: Question) -> Presence:
     found = view.presence(question.presupposed)
     words = learned_words(question.words)
     if question.kind == "person":
-        asked = _ask(view, words, view.part)
-        names = dict.fromkeys(_own_answers(asked)) if asked else ()
+        asked = ask(view, words, view.part)
+        names = dict.fromkeys(asked.own_answers()) if asked else ()
         others = [view.presence([name, question.template.format(name)]) for name in names]
         return max([found, *others], key=lambda one: one.probability)
     if question.kind not in _REFUSED_KINDS or not question.subject:
         return found
-    asked = _ask(view, words, _focus(view, found))
+    asked = ask(view, words, _focus(view, found))
     if asked is None:
         return found
-    (refusal,) = _likelihoods(asked, [NOT_FOUND])
-    return _weighed(found, math.log1p(-math.exp(min(refusal, -1e-6))) - refusal, _REFUSAL_WEIGHT)
-
-
-def _weighed(found: Presence, log_odds: float, weight: float) -> Presence:
-    """With the decoder's odds, as a power, beside those of the encoder."""
-    chance = min(max(found.probability, 1e-6), 1 - 1e-6)
-    total = math.log(chance) - math.log1p(-chance) + weight * log_odds
-    return replace(found, probability=1 / (1 + math.exp(-total)))
+    (refusal,) = asked.log_likelihood([NOT_FOUND])
+    return weighed(found, math.log1p(-math.exp(min(refusal, -1e-6))) - refusal, _REFUSAL_WEIGHT)
 
 
 def _open(view: View, question: Question) -> Finding:
@@ -483,34 +472,8 @@ def _ask_decoder(
 ) -> tuple[list[str], Array]:
     """The names with the decoder's own answers among them, and how likely it finds each (L,)."""
     named = question.kind in _ASKED_KINDS and question.template != "{}"
-    asked = _ask(view, learned_words(question.words), focus) if named else None
+    asked = ask(view, learned_words(question.words), focus) if named else None
     if asked is None:
         return names, np.zeros(len(names))
-    names = list(dict.fromkeys([*names, *_own_answers(asked)]))
-    return names, _DECODER_WEIGHT * _likelihoods(asked, names)
-
-
-# The decoder, the places (F, P, C) that it reads, and the question in the words that it learned.
-_Asked = tuple[Describer, Array, str]
-
-
-def _ask(view: View, words: str | None, focus: Array) -> _Asked | None:
-    """What asks the decoder about frames, bool (N,); None where it can't read or answer."""
-    describer = view.scorer.describer
-    places = view.places(focus) if words else None
-    if describer is None or words is None or places is None:
-        return None
-    return describer, places, words
-
-
-def _own_answers(asked: _Asked) -> list[str]:
-    """The decoder's likeliest answer in each frame, where it has one."""
-    describer, places, words = asked
-    return [n for n in describer.answer(places, [words] * len(places)) if n not in _NO_NAMES]
-
-
-def _likelihoods(asked: _Asked, names: Sequence[str]) -> Array:
-    """The mean likelihood of names in the frames: log (L,), at least `_LEAST_LIKELY`."""
-    describer, places, words = asked
-    logs = np.logaddexp.reduce(describer.log_likelihood(places, words, names), axis=0)
-    return np.asarray(np.maximum(logs - np.log(len(places)), _LEAST_LIKELY))
+    names = list(dict.fromkeys([*names, *asked.own_answers()]))
+    return names, _DECODER_WEIGHT * asked.log_likelihood(names)
