@@ -82,7 +82,7 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
                 f"{name}: config.json has kind {kind!r}, expected {KIND!r}; an open_clip folder "
                 "has open_clip_config.json instead"
             )
-        own = config["encoder"] == ENCODER
+        own = config.get("own_encoder", False)
         encoder = load_encoder(
             f"local-dir:{folder / ENCODER}" if own else config["encoder"], chosen
         )
@@ -197,6 +197,8 @@ def write_model(model: VideoModel, folder: Path) -> None:
         "labels": list(model.labels),
         "multi_label": model.multi_label,
     }
+    if own:
+        config["own_encoder"] = True
     if model.frame_labels is not None:
         config["frame_labels"] = model.frame_labels.config.to_dict()
     if model.fusion != "none":

@@ -93,7 +93,8 @@ def test_the_image_tower_learns_goes_with_its_model_and_survives_kills(
     assert losses[best] < losses[0] - early_stopping.LEAST_GAIN
     # The second training begins where the first one ended, with all frames of each clip.
     assert metrics["history"][0]["val_loss"] == pytest.approx(losses[best], abs=0.1)
-    assert json.loads((out / "config.json").read_text())["encoder"] == "encoder"
+    config = json.loads((out / "config.json").read_text())
+    assert (config["encoder"], config["own_encoder"]) == ("encoder", True)
     assert not list(out.glob("*.pt"))
     assert "An image tower that was trained from pixels" in (out / "README.md").read_text()
     moved = tmp_path / "elsewhere"

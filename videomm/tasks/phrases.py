@@ -30,6 +30,7 @@ PREPOSITIONS = _words(
     "before after between above below beside besides by near next inside outside toward "
     "towards with without up down against about for and or as past during while"
 )
+_BEFORE_NOUNS = _words("one this that")
 _ADVERBS = _words(
     "first finally again now then currently actually really ever also just suddenly slowly "
     "quickly still already usually"
@@ -205,16 +206,16 @@ def split_clause(words: list[str], *, base: bool) -> tuple[list[str], list[str]]
     words = [word for word in words if word not in _ADVERBS]
     if not words:
         return [], []
-    if words[0] in PRONOUNS:
+    # "one jumps", but "one brown dog jumps".
+    following = words[1] if len(words) > 1 else "is"
+    stands_alone = following in PREPOSITIONS or following in ("is", "are", "was", "were", "has")
+    counts = words[0] in _BEFORE_NOUNS and not stands_alone and not _acts(following, base=base)
+    if words[0] in PRONOUNS and not counts:
         return words[:1], words[1:]
-    first = 2 if words[0] in DETERMINERS else 1
+    first = 2 if words[0] in DETERMINERS or counts else 1
     for i in range(first, len(words)):
         word = words[i]
-        if base:
-            ends = word in _VERBS
-        else:
-            ends = word in _PARTICIPLES or base_verb(word) is not None
-            ends = ends or (word.endswith(("ing", "ed")) and len(word) > 4)
+        ends = _acts(word, base=base)
         if word in PREPOSITIONS:
             # "does the train (arrive) at ...": with a "does" the word before it is the verb.
             return (
@@ -227,6 +228,14 @@ def split_clause(words: list[str], *, base: bool) -> tuple[list[str], list[str]]
     if not base and len(words) > 2 and words[0] in DETERMINERS:
         return words[:-1], words[-1:]
     return words, []
+
+
+def _acts(word: str, *, base: bool) -> bool:
+    """Whether a word may be the verb of a clause; behind "does" it has no ending."""
+    if base:
+        return word in _VERBS
+    known = word in _PARTICIPLES or base_verb(word) is not None
+    return known or (word.endswith(("ing", "ed")) and len(word) > 4)
 
 
 def predicate(words: list[str]) -> str:

@@ -27,6 +27,7 @@ from videomm.training.export import write_encoder
 from videomm.training.finetune import gather, label_vectors, losses_of, start_model, warmed_up
 from videomm.training.pretrain import size_of
 from videomm.training.pretrain_config import ImageStart
+from videomm.training.progress import keep_freed_memory
 from videomm.training.schedule import step_seed
 from videomm.training.start import load_start
 from videomm.training.towers import ImageTower
@@ -95,6 +96,7 @@ def tune_image_tower(
         InvalidInputError: the encoder's kind cannot be trained.
         ModelNotAvailableError: the encoder's weights cannot be had.
     """
+    keep_freed_memory()
     encoder = model.encoder
     start = load_start(ImageStart(start=encoder.name))
     tower = ImageTower(cast(nn.Module, start.model.visual).to(encoder.device), None, encoder.dim)
