@@ -318,7 +318,8 @@ def _pick(view: View, question: Question) -> Finding:
     best = question.template.format(finding.answer)
     if found is not None:
         subject = finding.answer if question.kind == "person" else question.presupposed[0]
-        return replace(finding, evidence=view.presence([subject, best]).segments)
+        shown = view.presence(list(dict.fromkeys((subject, best))))
+        return replace(finding, evidence=shown.segments)
     # Nothing is presupposed, so the answer itself must be there, and its kind where that is known.
     kind = indefinite(question.kind) if question.kind in _SEEN_KINDS else ""
     found = view.presence([kind, best] if kind else [best])
