@@ -1,16 +1,16 @@
 """Measure answers about pictures and compositions, beside what questions alone give away.
 
     python -m videomm.training.describe --data DIR --work W --model M --out B --blind
-    python benchmarks/answering.py --data ../shared/data --blind B --work W
+    python benchmarks/answering.py --data ../shared/data --work W --blind B
 
 The questions are made from the captions of flickr8k's pictures of a split that nothing was trained
 on (`videomm.training.questions`), and of compositions of these pictures
 (`videomm.evaluation.composition_questions`). `ask` is what `videomm ask` says, `no decoder` what it
 says without one, `decoder` the decoder's own likeliest answer. The blind decoder has the same size
-and training, and sees no picture; the most frequent answer is that of the training questions of
-the same family. Evidence is right where the middle of the best segment lies in the scene that is
-asked about. DAQUAR's questions about rooms, which the decoder was not taught, are reported beside
-them. The last line is JSON.
+and training, and sees no picture; without `--blind` that column is left out. The most frequent
+answer is that of the training questions of the same family. Evidence is right where the middle of
+the best segment lies in the scene that is asked about. DAQUAR's questions about rooms, which the
+decoder was not taught, are reported beside them. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Askers:
     ask: PhraseScorer
     without: PhraseScorer
     decoder: Describer
-    blind: Describer
+    blind: Describer | None
 
     def answer(
         self,
@@ -100,12 +100,12 @@ class Askers:
         """What each answers to questions about pictures whose places are (N, P, C)."""
         words, of = [q.question for q in questions], [q.picture for q in questions]
         unseen = np.zeros((len(questions), 1, places.shape[2]), np.float16)
-        return {
+        said = {
             "ask": ask_about_pictures(self.ask, archive, rows, questions),
             "no decoder": ask_about_pictures(self.without, archive, rows, questions),
             "decoder": self.decoder.answer(places[of], words),
-            "blind": self.blind.answer(unseen, words),
         }
+        return said if self.blind is None else said | {"blind": self.blind.answer(unseen, words)}
 
 
 def ask_about_compositions(
@@ -126,7 +126,7 @@ def ask_about_compositions(
 def composition_figures(
     questions: Sequence[CompositionQuestion],
     answers: Sequence[Answer],
-    blind: Describer,
+    blind: Describer | None,
     width: int,
     common: dict[str, str],
 ) -> dict[str, float]:
@@ -142,8 +142,9 @@ def composition_figures(
     for question in questions:
         about = question.about
         if about is not None:
-            (said,) = blind.answer(np.zeros((1, 1, width), np.float16), [about.question])
-            guessed.append(about.is_right(said))
+            if blind is not None:
+                (said,) = blind.answer(np.zeros((1, 1, width), np.float16), [about.question])
+                guessed.append(about.is_right(said))
             frequent.append(about.is_right(common[about.family]))
         elif question.family == "when":
             frequent.append(question.is_shown_at(question.composition.duration / 2))
@@ -154,7 +155,7 @@ def composition_figures(
     return {
         "questions": len(questions),
         "ask": round(100 * float(np.mean(right)), 1),
-        "blind": round(100 * float(np.mean(guessed or frequent)), 1),
+        **({} if blind is None else {"blind": round(100 * float(np.mean(guessed or frequent)), 1)}),
         "most frequent": round(100 * float(np.mean(frequent)), 1),
         "answered": round(100 * float(np.mean(found)), 1),
         "evidence": round(100 * float(np.mean(pointing)), 1),
@@ -176,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     default = os.environ.get("VIDEOMM_DATA", "../shared/data")
     parser.add_argument("--data", type=Path, default=Path(default), help="the data folder")
     parser.add_argument("--decoder", type=Path, default=FOLDER, help="the decoder's folder")
-    parser.add_argument("--blind", type=Path, required=True, help="the blind decoder's folder")
+    parser.add_argument("--blind", type=Path, help="the blind decoder's folder")
     parser.add_argument("--work", type=Path, required=True, help="where places are kept")
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--number", type=int, default=500, help="questions of each family at most")
@@ -184,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     model = load_model("tiny")
     encoder, bank = model.encoder, get_bank(model.encoder)
-    decoder, blind = (load_decoder(folder, encoder) for folder in (options.decoder, options.blind))
+    decoder = load_decoder(options.decoder, encoder)
+    blind = None if options.blind is None else load_decoder(options.blind, encoder)
     askers = Askers(PhraseScorer(model, bank, decoder), PhraseScorer(model, bank), decoder, blind)
     archive, folder = ImageArchive(options.data), options.work / "spatial"
     rows = load_split(options.data, options.split, CAPTION_SETS[:1])
@@ -233,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for family, row in (figures | composed).items()
         if family != ROOMS  # which the decoder was not taught
         for name, gain in GAINS.items()
+        if name in row
     )
     shown = all(row["evidence"] >= EVIDENCE for row in composed.values())
     return int(options.split == "test" and not (gained and shown))
