@@ -143,7 +143,10 @@ def test_wrong_usage_says_so_before_any_work(videomm, clips, tmp_path):
     for args, message in [
         ((clips, "--out", tmp_path / "mine"), "exists and is not empty"),
         ((clips, "--out", tmp_path / "mine", "--force"), "holds 'thesis.tex'"),
-        ((clips, "--out", tmp_path / "m", "--tune", "all"), "tune must be one of head, temporal"),
+        (
+            (clips, "--out", tmp_path / "m", "--tune", "x"),
+            "tune must be one of head, temporal, all",
+        ),
         ((clips, "--out", tmp_path / "m", "--epochs", 0), "epochs must be at least 1"),
         (
             (clips, "--out", tmp_path / "m", "--task", "x"),
