@@ -96,6 +96,7 @@ def test_the_image_tower_learns_goes_with_its_model_and_survives_kills(
     config = json.loads((out / "config.json").read_text())
     assert (config["encoder"], config["own_encoder"]) == ("encoder", True)
     assert not list(out.glob("*.pt"))
+    assert f"<td>{best} of 2</td>" in (out / "report.html").read_text()
     assert "An image tower that was trained from pixels" in (out / "README.md").read_text()
     moved = tmp_path / "elsewhere"
     shutil.copytree(out, moved)

@@ -165,6 +165,9 @@ def _show(metrics: dict[str, Any], out: str, use: str, output: Output) -> None:
         f"  {clips['train']} to train, {clips['val']} to validate, {clips['test']} to test; "
         f"kept epoch {metrics['epoch']} of {len(metrics['history']) - 1}"
     )
+    if "image_tower" in metrics:
+        tower = metrics["image_tower"]
+        output.text(f"  image tower: kept epoch {tower['epoch']} of {len(tower['history']) - 1}")
     output.figures(metrics)
     output.text(f"  report: {out}/report.html")
     output.text(f"  use it: videomm {use} CLIP --model {out}")

@@ -271,6 +271,10 @@ def _made(settings: dict[str, Any], metrics: dict[str, Any]) -> str:
         ],
         ["epoch kept", f"{metrics['epoch']} of {len(metrics['history']) - 1}"],
     ]
+    if "image_tower" in metrics:
+        tower = metrics["image_tower"]
+        kept = f"{tower['epoch']} of {len(tower['history']) - 1}"
+        rows.append(["epoch of the image tower kept", kept])
     if "temperature" in metrics:
         rows.append(["temperature", f"{metrics['temperature']:.3f}"])
     return _table(["setting", "value"], rows)
