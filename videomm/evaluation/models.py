@@ -78,13 +78,17 @@ def _zero_shot(
     labels: Sequence[str],
     multi_label: bool,
     folder: str | os.PathLike[str] | None,
-) -> Array:
-    """What the encoder that training began from says of clips, untrained: float64 (M, L)."""
+) -> Array | None:
+    """What the encoder that training began from says of clips, untrained: float64 (M, L).
+
+    None where the image tower was trained with the model, and nothing here tells from which.
+    """
     model = pipeline.model
-    encoder, path = model.encoder, Path(folder or "")
-    if encoder.name == f"local-dir:{path / ENCODER}" and (path / FILES["settings"]).is_file():
-        # Its image tower was trained with the model.
-        begun = json.loads((path / FILES["settings"]).read_text())["encoder"].rpartition("@")[0]
+    encoder, settings = model.encoder, Path(folder or "") / FILES["settings"]
+    if Path(encoder.name).name == ENCODER and encoder.name.startswith("local-dir:"):
+        if not settings.is_file():
+            return None
+        begun = json.loads(settings.read_text())["encoder"].rpartition("@")[0]
         start = pipeline.with_model(VideoModel(load_encoder(begun, encoder.device)))
         clips, _ = read_clips(start, [clip.example for clip in clips])
         encoder = start.model.encoder

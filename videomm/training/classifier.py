@@ -182,8 +182,9 @@ def end_run(
     write_text(folder / FILES["card"], build_card(model.name, settings, metrics, notes))
     write_text(folder / FILES["report"], report)
     write_model(model, folder)
-    for name in (CHECKPOINT, IMAGE_CHECKPOINT):
-        (folder / name).unlink(missing_ok=True)
+    # A run without its checkpoint is done.
+    (folder / IMAGE_CHECKPOINT).unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink()
 
 
 def check_out(folder: Path, *, resume: bool, force: bool) -> None:
