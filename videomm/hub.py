@@ -83,9 +83,7 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
                 "has open_clip_config.json instead"
             )
         own = config.get("own_encoder", False)
-        encoder = load_encoder(
-            f"local-dir:{folder / ENCODER}" if own else config["encoder"], chosen
-        )
+        encoder = load_encoder(encoder_within(folder) if own else config["encoder"], chosen)
         if encoder.fingerprint != config["encoder_fingerprint"]:
             raise ModelNotAvailableError(
                 f"{name} was trained on encoder {config['encoder']} with weights "
@@ -112,6 +110,11 @@ def load_model(name: str = "tiny", device: str | None = None) -> VideoModel:
             f"{name} is not a whole model folder: {str(error).splitlines()[0][:200]}"
         ) from error
     return model
+
+
+def encoder_within(folder: Path) -> str:
+    """The name of the encoder that was trained with a model, in the model's folder."""
+    return f"local-dir:{folder / ENCODER}"
 
 
 def hub_config(name: str) -> dict[str, Any] | None:
@@ -188,7 +191,7 @@ def save_model(model: VideoModel, folder: str | os.PathLike[str]) -> None:
 
 def write_model(model: VideoModel, folder: Path) -> None:
     """Write the two files of a model into a folder that is there; see `save_model`."""
-    own = model.encoder.name == f"local-dir:{folder / ENCODER}"
+    own = model.encoder.name == encoder_within(folder)
     config = {
         "kind": KIND,
         "encoder": ENCODER if own else model.encoder.name,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from videomm.encoder import local_folder
 from videomm.errors import InvalidInputError, UploadError
-from videomm.hub import ENCODER, load_model
+from videomm.hub import ENCODER, encoder_within, load_model
 
 # The split, the settings, the figures and the report name the user's files, or show them.
 SHARED = ("README.md", "config.json", ENCODER, "labels.txt", "model.safetensors")
@@ -91,8 +91,7 @@ def _check_model(folder: Path) -> None:
             "folder"
         )
     encoder = load_model(str(folder), "cpu").encoder.name
-    own = encoder == f"local-dir:{folder / ENCODER}"
-    if encoder != "tiny" and not own and local_folder(encoder) is not None:
+    if encoder not in ("tiny", encoder_within(folder)) and local_folder(encoder) is not None:
         raise InvalidInputError(
             f"{str(folder)!r} was trained on the encoder in {encoder!r}, which only this machine "
             "has; train it on tiny, ARCH/TAG or hf-hub:ORG/NAME to share it"

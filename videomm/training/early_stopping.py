@@ -46,9 +46,15 @@ class Training(Protocol):
         """Go on from a state that was read from a checkpoint."""
 
 
-def count_epochs(epochs: int | None, steps: int) -> int:
-    """Epochs at most: as asked, or as many as `STEPS` need in epochs of `steps`."""
-    return epochs or min(max(math.ceil(STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
+def count_epochs(
+    epochs: int | None,
+    steps: int,
+    total: int = STEPS,
+    bounds: tuple[int, int] = (LEAST_EPOCHS, MOST_EPOCHS),
+) -> int:
+    """Epochs at most: as asked, or as many as `total` steps need in epochs of `steps`."""
+    least, most = bounds
+    return epochs or min(max(math.ceil(total / steps), least), most)
 
 
 def plan_epochs(videos: int, config: FrameTrainConfig) -> tuple[int, int]:

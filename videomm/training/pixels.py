@@ -22,7 +22,7 @@ from videomm.encoder import FrameEncoder, load_encoder
 from videomm.models.video_model import VideoModel
 from videomm.timeline import open_thumbnail
 from videomm.training.clips import Clip
-from videomm.training.early_stopping import best_epoch, fit_epochs
+from videomm.training.early_stopping import best_epoch, count_epochs, fit_epochs
 from videomm.training.export import write_encoder
 from videomm.training.finetune import gather, label_vectors, losses_of, start_model, warmed_up
 from videomm.training.pretrain import size_of
@@ -35,7 +35,7 @@ from videomm.training.towers import ImageTower
 PICTURES = 2  # of a clip a step, others in every epoch
 CHECK_PICTURES = 4  # of a clip in the validation of an epoch
 STEPS = 120
-LEAST_EPOCHS, MOST_EPOCHS = 3, 20
+EPOCHS = 3, 20  # at least, at most
 # A step's share of the root mean square of each of the tower's tensors.
 RATE = 3e-4
 CROP = 0.5, 1.0  # share of a picture
@@ -104,7 +104,7 @@ def tune_image_tower(
         model, model.labels, model.multi_label, replace(config, tune="head", fusion="none")
     )
     steps = math.ceil(len(train) / config.batch_size)
-    epochs = config.epochs or min(max(math.ceil(STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
+    epochs = count_epochs(config.epochs, steps, STEPS, EPOCHS)
     training = _PixelTraining(tower, judge, train, val, config, steps * epochs)
     history = fit_epochs(training, epochs, checkpoint, progress=progress)
     if best_epoch(history) == 0:
